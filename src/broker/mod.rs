@@ -1,0 +1,1 @@
+//! The doorbell that wakes workers: RabbitMQ, or in-process.

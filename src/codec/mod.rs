@@ -1,0 +1,1 @@
+//! Bytes to values and back: XML, signatures, SOAP, packages, receipts.

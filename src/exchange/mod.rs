@@ -1,0 +1,1 @@
+//! The sentences of the system: accept, process, answer, replay, relay, sweep.

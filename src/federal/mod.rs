@@ -1,0 +1,1 @@
+//! The federal segment's door: SMEV 3 message exchange.

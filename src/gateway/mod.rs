@@ -1,0 +1,1 @@
+//! The suppliers' doors: SOAP intake and REST.

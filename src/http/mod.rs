@@ -1,0 +1,1 @@
+//! Listening, TLS, limits, spooling of bodies. Knows no XML.

@@ -1,0 +1,3 @@
+//! The `kontingent` binary.
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! Vocabulary of the whole system: ids, records, findings, refusals, states. No I/O.
+
+pub mod clock;
+pub mod finding;
+pub mod ids;
+pub mod kind;
+pub mod package;
+pub mod record;
+pub mod refusal;
+pub mod spec;

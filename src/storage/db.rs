@@ -1,0 +1,614 @@
+//! One interface over PostgreSQL and SQLite.
+//!
+//! SQL is written once with `$1`-style parameters. What differs is here: bulk input
+//! ([`Input`]: arrays through `unnest` on PostgreSQL, `VALUES` rows on SQLite), the
+//! database's clock ([`Db::now_sql`]), and row locks ([`Db::skip_locked_sql`]).
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    Sqlite, SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
+use uuid::Uuid;
+
+/// How long a caller waits for a connection before the store counts as unavailable.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// SQLite refuses statements with more parameters.
+const SQLITE_PARAMETERS: usize = 32_000;
+
+/// What a query failed for, by what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// No connection, or it broke: try again later.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// Deadlock, serialisation failure or lock timeout: run the transaction again.
+    #[error("the transaction met a concurrent one")]
+    Conflict(#[source] sqlx::Error),
+    /// A unique key is taken.
+    #[error("a unique key is taken")]
+    Duplicate(#[source] sqlx::Error),
+    /// Anything else: a bug, or a schema that is not ours.
+    #[error("the query failed")]
+    Query(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => return Self::Unavailable(error),
+            sqlx::Error::Database(database) if database.is_unique_violation() => {
+                return Self::Duplicate(error);
+            }
+            sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
+            _ => String::new(),
+        };
+        match code.as_str() {
+            "40001" | "40P01" | "55P03" | "57014" | "5" | "6" | "261" | "517" => {
+                Self::Conflict(error)
+            }
+            "57P01" | "57P02" | "57P03" | "25006" | "53300" | "53100" => Self::Unavailable(error),
+            _ => Self::Query(error),
+        }
+    }
+}
+
+/// A database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// PostgreSQL 15 or later.
+    Postgres(PgPool),
+    /// SQLite in one file: one writer, several readers.
+    Sqlite {
+        /// The only connection that writes.
+        writer: SqlitePool,
+        /// Connections that only read.
+        readers: SqlitePool,
+    },
+}
+
+/// An open transaction; dropped without [`Tx::commit`] it is rolled back.
+#[derive(Debug)]
+pub enum Tx {
+    /// On PostgreSQL.
+    Postgres(sqlx::Transaction<'static, Postgres>),
+    /// On SQLite.
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+}
+
+/// A value bound to a parameter.
+#[derive(Clone, Debug)]
+pub enum Arg {
+    /// `bigint`.
+    Int(Option<i64>),
+    /// `text`.
+    Text(Option<String>),
+    /// `boolean`.
+    Flag(Option<bool>),
+    /// `date`.
+    Date(Option<NaiveDate>),
+    /// `timestamptz`.
+    Instant(Option<DateTime<Utc>>),
+    /// `bytea`.
+    Bytes(Option<Vec<u8>>),
+    /// `jsonb`.
+    Json(Option<serde_json::Value>),
+    /// `uuid`.
+    Uuid(Option<Uuid>),
+}
+
+macro_rules! into_arg {
+    ($($from:ty => $variant:ident, |$value:ident| $convert:expr;)+) => {
+        $(
+            impl From<$from> for Arg {
+                fn from($value: $from) -> Self {
+                    Self::$variant(Some($convert))
+                }
+            }
+            impl From<Option<$from>> for Arg {
+                fn from(value: Option<$from>) -> Self {
+                    Self::$variant(value.map(|$value| $convert))
+                }
+            }
+        )+
+    };
+}
+
+into_arg! {
+    i64 => Int, |v| v;
+    String => Text, |v| v;
+    &str => Text, |v| v.to_owned();
+    bool => Flag, |v| v;
+    NaiveDate => Date, |v| v;
+    DateTime<Utc> => Instant, |v| v;
+    Vec<u8> => Bytes, |v| v;
+    serde_json::Value => Json, |v| v;
+    Uuid => Uuid, |v| v;
+}
+
+/// Builds a `Vec<Arg>` from anything that converts.
+#[macro_export]
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::storage::db::Arg::from($value)),*] };
+}
+
+/// One column of bulk input.
+#[derive(Clone, Debug)]
+pub enum Column {
+    /// `bigint[]`.
+    Int(Vec<Option<i64>>),
+    /// `text[]`.
+    Text(Vec<Option<String>>),
+    /// `boolean[]`.
+    Flag(Vec<Option<bool>>),
+    /// `date[]`.
+    Date(Vec<Option<NaiveDate>>),
+    /// `timestamptz[]`.
+    Instant(Vec<Option<DateTime<Utc>>>),
+    /// `bytea[]`.
+    Bytes(Vec<Option<Vec<u8>>>),
+    /// `jsonb[]`.
+    Json(Vec<Option<serde_json::Value>>),
+    /// `uuid[]`.
+    Uuid(Vec<Option<Uuid>>),
+}
+
+impl Column {
+    fn len(&self) -> usize {
+        match self {
+            Self::Int(values) => values.len(),
+            Self::Text(values) => values.len(),
+            Self::Flag(values) => values.len(),
+            Self::Date(values) => values.len(),
+            Self::Instant(values) => values.len(),
+            Self::Bytes(values) => values.len(),
+            Self::Json(values) => values.len(),
+            Self::Uuid(values) => values.len(),
+        }
+    }
+
+    fn array_type(&self) -> &'static str {
+        match self {
+            Self::Int(_) => "bigint[]",
+            Self::Text(_) => "text[]",
+            Self::Flag(_) => "boolean[]",
+            Self::Date(_) => "date[]",
+            Self::Instant(_) => "timestamptz[]",
+            Self::Bytes(_) => "bytea[]",
+            Self::Json(_) => "jsonb[]",
+            Self::Uuid(_) => "uuid[]",
+        }
+    }
+}
+
+/// Rows handed to one statement as the relation `input`.
+///
+/// In SQL it stands as `WITH {input} …`, after which `input` can be joined, selected from
+/// for `INSERT … SELECT` (write `WHERE true` before `ON CONFLICT`: SQLite needs it), or used
+/// in `UPDATE … FROM input`. Its parameters come after those of the statement.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    names: Vec<&'static str>,
+    columns: Vec<Column>,
+}
+
+impl Input {
+    /// No columns yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a column; all have the same length.
+    #[must_use]
+    pub fn column(mut self, name: &'static str, column: Column) -> Self {
+        self.names.push(name);
+        self.columns.push(column);
+        self
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.columns.first().map_or(0, Column::len)
+    }
+
+    fn postgres_sql(&self, after: usize) -> String {
+        let arrays: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| format!("${}::{}", after + index + 1, column.array_type()))
+            .collect();
+        format!(
+            "input({}) AS (SELECT * FROM unnest({}))",
+            self.names.join(","),
+            arrays.join(",")
+        )
+    }
+
+    fn sqlite_sql(&self, after: usize, rows: usize) -> String {
+        let width = self.columns.len();
+        let mut values = String::with_capacity(rows * width * 8);
+        for row in 0..rows {
+            values.push_str(if row == 0 { "(" } else { ",(" });
+            for column in 0..width {
+                if column > 0 {
+                    values.push(',');
+                }
+                values.push('$');
+                values.push_str(&(after + row * width + column + 1).to_string());
+            }
+            values.push(')');
+        }
+        format!("input({}) AS (VALUES {values})", self.names.join(","))
+    }
+}
+
+impl Db {
+    /// Connects by URL: `postgres://…`, or `sqlite://PATH` (made if missing).
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when nothing answers, [`DbError::Query`] for a bad URL.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self, DbError> {
+        if url.starts_with("sqlite:") {
+            return Self::open_sqlite(url, connections).await;
+        }
+        let options = PgConnectOptions::from_str(url)?
+            .application_name("kontingent")
+            .statement_cache_capacity(512);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    async fn open_sqlite(url: &str, connections: u32) -> Result<Self, DbError> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(30))
+            .pragma("cache_size", "-16000");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options.clone())
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    /// Begins a transaction. On SQLite it is the only writer until it ends.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`].
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        Ok(match self {
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Sqlite { writer, .. } => {
+                Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+        })
+    }
+
+    /// Reads rows outside a transaction.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn query(&self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, DbError> {
+        Ok(match self {
+            Self::Postgres(pool) => {
+                let rows = postgres_query(sql, args).fetch_all(pool).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+            Self::Sqlite { readers, .. } => {
+                let rows = sqlite_query(sql, args).fetch_all(readers).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+        })
+    }
+
+    /// Reads at most one row outside a transaction.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn query_one(&self, sql: &str, args: Vec<Arg>) -> Result<Option<Row>, DbError> {
+        Ok(self.query(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs one statement in a transaction of its own; returns the number of rows changed.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn execute(&self, sql: &str, args: Vec<Arg>) -> Result<u64, DbError> {
+        let mut tx = self.begin().await?;
+        let changed = tx.execute(sql, args).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// Whether this is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// SQL expression of the database's current instant.
+    pub fn now_sql(&self) -> &'static str {
+        if self.is_postgres() { "now()" } else { "strftime('%Y-%m-%dT%H:%M:%f+00:00','now')" }
+    }
+
+    /// SQL expression of an instant so many seconds after the database's now.
+    pub fn after_sql(&self, seconds: u64) -> String {
+        if self.is_postgres() {
+            format!("now() + make_interval(secs => {seconds})")
+        } else {
+            format!("strftime('%Y-%m-%dT%H:%M:%f+00:00','now','+{seconds} seconds')")
+        }
+    }
+
+    /// What follows a `SELECT` whose rows are claimed by this transaction.
+    pub fn skip_locked_sql(&self) -> &'static str {
+        if self.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" }
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        match self {
+            Self::Postgres(pool) => pool.close().await,
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+impl Tx {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] leaves the outcome unknown.
+    pub async fn commit(self) -> Result<(), DbError> {
+        match self {
+            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Runs a statement; returns the number of rows changed.
+    ///
+    /// # Errors
+    /// Any [`DbError`]; the transaction is then of no more use.
+    pub async fn execute(&mut self, sql: &str, args: Vec<Arg>) -> Result<u64, DbError> {
+        Ok(match self {
+            Self::Postgres(tx) => postgres_query(sql, args).execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx) => sqlite_query(sql, args).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// Runs several statements without parameters, as they stand.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn execute_script(&mut self, sql: &str) -> Result<(), DbError> {
+        let script = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        match self {
+            Self::Postgres(tx) => script.execute(&mut **tx).await.map(|_| ())?,
+            Self::Sqlite(tx) => script.execute(&mut **tx).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+
+    /// Reads rows.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn query(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, DbError> {
+        Ok(match self {
+            Self::Postgres(tx) => {
+                let rows = postgres_query(sql, args).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+            Self::Sqlite(tx) => {
+                let rows = sqlite_query(sql, args).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+        })
+    }
+
+    /// Reads at most one row.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn query_one(&mut self, sql: &str, args: Vec<Arg>) -> Result<Option<Row>, DbError> {
+        Ok(self.query(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs a statement over bulk input (`WITH {input} …`); returns the number of rows changed.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn execute_input(
+        &mut self,
+        sql: &str,
+        input: Input,
+        args: Vec<Arg>,
+    ) -> Result<u64, DbError> {
+        if input.rows() == 0 {
+            return Ok(0);
+        }
+        match self {
+            Self::Postgres(tx) => {
+                let text = sql.replace("{input}", &input.postgres_sql(args.len()));
+                let query = bind_arrays(postgres_query(&text, args), input);
+                Ok(query.execute(&mut **tx).await?.rows_affected())
+            }
+            Self::Sqlite(tx) => {
+                let mut changed = 0;
+                for range in sqlite_ranges(&input, args.len()) {
+                    let text = sql.replace("{input}", &input.sqlite_sql(args.len(), range.len()));
+                    let query = bind_rows(sqlite_query(&text, args.clone()), &input, range);
+                    changed += query.persistent(false).execute(&mut **tx).await?.rows_affected();
+                }
+                Ok(changed)
+            }
+        }
+    }
+
+    /// Reads rows with bulk input (`WITH {input} …`). On SQLite a long input is cut into
+    /// several statements, so the order of rows holds only within a part.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn query_input(
+        &mut self,
+        sql: &str,
+        input: Input,
+        args: Vec<Arg>,
+    ) -> Result<Vec<Row>, DbError> {
+        if input.rows() == 0 {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Postgres(tx) => {
+                let text = sql.replace("{input}", &input.postgres_sql(args.len()));
+                let rows = bind_arrays(postgres_query(&text, args), input)
+                    .fetch_all(&mut **tx)
+                    .await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }
+            Self::Sqlite(tx) => {
+                let mut found = Vec::new();
+                for range in sqlite_ranges(&input, args.len()) {
+                    let text = sql.replace("{input}", &input.sqlite_sql(args.len(), range.len()));
+                    let query = bind_rows(sqlite_query(&text, args.clone()), &input, range);
+                    let rows = query.persistent(false).fetch_all(&mut **tx).await?;
+                    found.extend(rows.into_iter().map(Row::Sqlite));
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// Whether this is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+/// A row of a result.
+#[derive(Debug)]
+pub enum Row {
+    /// From PostgreSQL.
+    Postgres(PgRow),
+    /// From SQLite.
+    Sqlite(SqliteRow),
+}
+
+impl Row {
+    /// The value in a column, by its place from 0; `Option<T>` for nullable columns.
+    ///
+    /// # Errors
+    /// [`DbError::Query`] when the type does not fit.
+    pub fn get<T>(&self, column: usize) -> Result<T, DbError>
+    where
+        T: for<'r> Decode<'r, Postgres>
+            + Type<Postgres>
+            + for<'r> Decode<'r, Sqlite>
+            + Type<Sqlite>,
+    {
+        Ok(match self {
+            Self::Postgres(row) => row.try_get(column)?,
+            Self::Sqlite(row) => row.try_get(column)?,
+        })
+    }
+}
+
+fn postgres_query(sql: &str, args: Vec<Arg>) -> Query<'static, Postgres, PgArguments> {
+    let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    args.into_iter().fold(query, |query, arg| match arg {
+        Arg::Int(value) => query.bind(value),
+        Arg::Text(value) => query.bind(value),
+        Arg::Flag(value) => query.bind(value),
+        Arg::Date(value) => query.bind(value),
+        Arg::Instant(value) => query.bind(value),
+        Arg::Bytes(value) => query.bind(value),
+        Arg::Json(value) => query.bind(value),
+        Arg::Uuid(value) => query.bind(value),
+    })
+}
+
+fn sqlite_query(sql: &str, args: Vec<Arg>) -> Query<'static, Sqlite, SqliteArguments> {
+    let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    args.into_iter().fold(query, |query, arg| match arg {
+        Arg::Int(value) => query.bind(value),
+        Arg::Text(value) => query.bind(value),
+        Arg::Flag(value) => query.bind(value),
+        Arg::Date(value) => query.bind(value),
+        Arg::Instant(value) => query.bind(value),
+        Arg::Bytes(value) => query.bind(value),
+        Arg::Json(value) => query.bind(value),
+        Arg::Uuid(value) => query.bind(value),
+    })
+}
+
+fn bind_arrays(
+    query: Query<'static, Postgres, PgArguments>,
+    input: Input,
+) -> Query<'static, Postgres, PgArguments> {
+    input.columns.into_iter().fold(query, |query, column| match column {
+        Column::Int(values) => query.bind(values),
+        Column::Text(values) => query.bind(values),
+        Column::Flag(values) => query.bind(values),
+        Column::Date(values) => query.bind(values),
+        Column::Instant(values) => query.bind(values),
+        Column::Bytes(values) => query.bind(values),
+        Column::Json(values) => query.bind(values),
+        Column::Uuid(values) => query.bind(values),
+    })
+}
+
+fn bind_rows(
+    mut query: Query<'static, Sqlite, SqliteArguments>,
+    input: &Input,
+    range: std::ops::Range<usize>,
+) -> Query<'static, Sqlite, SqliteArguments> {
+    for row in range {
+        for column in &input.columns {
+            query = match column {
+                Column::Int(values) => query.bind(values[row]),
+                Column::Text(values) => query.bind(values[row].clone()),
+                Column::Flag(values) => query.bind(values[row]),
+                Column::Date(values) => query.bind(values[row]),
+                Column::Instant(values) => query.bind(values[row]),
+                Column::Bytes(values) => query.bind(values[row].clone()),
+                Column::Json(values) => query.bind(values[row].clone()),
+                Column::Uuid(values) => query.bind(values[row]),
+            };
+        }
+    }
+    query
+}
+
+fn sqlite_ranges(input: &Input, args: usize) -> Vec<std::ops::Range<usize>> {
+    let chunk = ((SQLITE_PARAMETERS - args) / input.columns.len().max(1)).max(1);
+    (0..input.rows()).step_by(chunk).map(|at| at..(at + chunk).min(input.rows())).collect()
+}

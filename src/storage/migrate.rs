@@ -1,0 +1,98 @@
+//! Migrations: forward only, one concern a file, one text for both databases.
+//!
+//! A file is SQL with `{instant}`, `{date}`, `{json}`, `{bytes}` and `{uuid}` for the column
+//! types that differ. The `--` comment above a table and behind each column becomes
+//! the database's own comment on PostgreSQL.
+
+use crate::args;
+use crate::storage::db::{Db, DbError, Tx};
+
+/// Key of the advisory lock that keeps two migrators apart.
+const LOCK: i64 = 0x6b6f_6e74;
+
+/// All migrations, in order. Never edit one that has landed: add another.
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_supplier", include_str!("../../migrations/0001_supplier.sql")),
+    ("0002_journal", include_str!("../../migrations/0002_journal.sql")),
+    ("0003_audit", include_str!("../../migrations/0003_audit.sql")),
+    ("0004_registry", include_str!("../../migrations/0004_registry.sql")),
+    ("0005_mailbox", include_str!("../../migrations/0005_mailbox.sql")),
+];
+
+/// Brings the schema up to date; returns the names of the migrations it ran.
+///
+/// # Errors
+/// Any [`DbError`]; a failed migration leaves nothing behind.
+pub async fn migrate(db: &Db) -> Result<Vec<&'static str>, DbError> {
+    let mut tx = db.begin().await?;
+    if tx.is_postgres() {
+        tx.execute("SELECT pg_advisory_xact_lock($1)", args![LOCK]).await?;
+    }
+    let bookkeeping = dialect(
+        &tx,
+        "CREATE TABLE IF NOT EXISTS schema_migration (\
+         name text PRIMARY KEY, applied_at {instant} NOT NULL)",
+    );
+    tx.execute_script(&bookkeeping).await?;
+    let rows = tx.query("SELECT name FROM schema_migration", vec![]).await?;
+    let done = rows.iter().map(|row| row.get(0)).collect::<Result<Vec<String>, _>>()?;
+    let mut applied = Vec::new();
+    for (name, sql) in MIGRATIONS.iter().filter(|(name, _)| !done.iter().any(|d| d == name)) {
+        let script = dialect(&tx, sql);
+        tx.execute_script(&script).await?;
+        if tx.is_postgres() {
+            tx.execute_script(&comments(sql)).await?;
+        }
+        let sql = format!("INSERT INTO schema_migration VALUES ($1, {})", db.now_sql());
+        tx.execute(&sql, args![*name]).await?;
+        applied.push(*name);
+    }
+    tx.commit().await?;
+    Ok(applied)
+}
+
+fn dialect(tx: &Tx, sql: &str) -> String {
+    let types = if tx.is_postgres() {
+        ["timestamptz", "date", "jsonb", "bytea", "uuid"]
+    } else {
+        ["TEXT", "TEXT", "TEXT", "BLOB", "BLOB"]
+    };
+    ["{instant}", "{date}", "{json}", "{bytes}", "{uuid}"]
+        .iter()
+        .zip(types)
+        .fold(sql.to_owned(), |sql, (token, ty)| sql.replace(token, ty))
+}
+
+/// `COMMENT ON` statements made of the comments in the text of a migration.
+fn comments(sql: &str) -> String {
+    let mut out = String::new();
+    let mut above = String::new();
+    let mut table: Option<String> = None;
+    for line in sql.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("--") {
+            if !above.is_empty() {
+                above.push(' ');
+            }
+            above.push_str(text.trim());
+        } else if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
+            let name = rest.trim_end_matches('(').trim().to_owned();
+            out.push_str(&comment("TABLE", &name, &above));
+            table = Some(name);
+        } else if line.starts_with(')') {
+            table = None;
+        } else if let (Some(table), Some((definition, text))) = (&table, line.split_once("--")) {
+            let column = definition.split_whitespace().next().unwrap_or_default();
+            if !matches!(column, "" | "PRIMARY" | "UNIQUE" | "CHECK" | "FOREIGN" | "CONSTRAINT") {
+                out.push_str(&comment("COLUMN", &format!("{table}.{column}"), text.trim()));
+            }
+        }
+        if !line.starts_with("--") {
+            above.clear();
+        }
+    }
+    out
+}
+
+fn comment(what: &str, name: &str, text: &str) -> String {
+    format!("COMMENT ON {what} {name} IS '{}';\n", text.replace('\'', "''"))
+}

@@ -1,0 +1,6 @@
+//! Queries and tables: journal, registry, dictionaries, mailbox, audit.
+//! SQL stops here; transactions begin and end in `exchange`.
+
+pub mod db;
+pub mod ids;
+pub mod migrate;

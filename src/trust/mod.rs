@@ -1,0 +1,1 @@
+//! Who may sign: trust store, certificate paths, signature suites, signers.
