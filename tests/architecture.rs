@@ -35,8 +35,9 @@ fn lower_floors_never_import_upper_ones() {
             continue;
         };
         for imported in imports(&code(&file)) {
-            let allowed =
-                floor.get(imported.as_str()).is_none_or(|&there| there < here || imported == module);
+            let allowed = floor
+                .get(imported.as_str())
+                .is_none_or(|&there| there < here || imported == module);
             if !allowed {
                 broken.push(format!("{}: `{module}` imports `{imported}`", file.display()));
             }

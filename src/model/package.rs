@@ -170,7 +170,6 @@ impl Counts {
 
     /// Whether every record is accounted for.
     pub fn balance(self) -> bool {
-        self.total
-            == self.created + self.updated + self.unchanged + self.refused + self.superseded
+        self.total == self.created + self.updated + self.unchanged + self.refused + self.superseded
     }
 }

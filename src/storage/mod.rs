@@ -3,4 +3,5 @@
 
 pub mod db;
 pub mod ids;
+pub mod input;
 pub mod migrate;
