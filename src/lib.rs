@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod codec;
+pub mod config;
 pub mod exchange;
 pub mod federal;
 pub mod gateway;
@@ -14,6 +15,7 @@ pub mod model;
 pub mod normalise;
 pub mod ops;
 pub mod storage;
+pub mod telemetry;
 pub mod trust;
 pub mod web;
 pub mod worker;

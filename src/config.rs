@@ -1,0 +1,310 @@
+//! Configuration: defaults, then a TOML file, then `KONTINGENT_SECTION__KEY` variables.
+//!
+//! Any secret can be given as `<key>_file`: the path of a file that holds it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::telemetry::LogFormat;
+
+/// Everything the service can be told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder for the embedded database, the spool and generated keys. Default `data`.
+    #[serde(default = "default_data")]
+    pub data: PathBuf,
+    /// Where packages, registry and mailbox live.
+    #[serde(default)]
+    pub database: Database,
+    /// The doorbell.
+    #[serde(default)]
+    pub broker: Broker,
+    /// The public door.
+    #[serde(default)]
+    pub http: Http,
+    /// Health and metrics, on a port of their own.
+    #[serde(default)]
+    pub health: Health,
+    /// The key that signs receipts and federal answers.
+    #[serde(default)]
+    pub signing: Signing,
+    /// What is taken and how much of it.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Processing.
+    #[serde(default)]
+    pub worker: Worker,
+    /// Operators allowed on the operator REST calls: name → lower-case hex SHA-256 of the token.
+    #[serde(default)]
+    pub operators: BTreeMap<String, String>,
+    /// Logging.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// `[database]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://…` or `sqlite://PATH`. Default: SQLite in the data folder.
+    pub url: Option<String>,
+    /// File that holds the URL.
+    pub url_file: Option<PathBuf>,
+    /// Connections in the pool. Default 16.
+    pub connections: Option<u32>,
+}
+
+/// `[broker]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Broker {
+    /// `amqp://…` or `amqps://…`. Default: in-process, for one process only.
+    pub url: Option<String>,
+    /// File that holds the URL.
+    pub url_file: Option<PathBuf>,
+    /// Prefix of all queue and exchange names. Default `kontingent`.
+    pub prefix: Option<String>,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address to listen on. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// Address suppliers use, for WSDLs. Default: what the request was sent to.
+    pub public_url: Option<String>,
+    /// PEM file with our certificate chain: switches TLS on.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file with its key.
+    pub tls_key: Option<PathBuf>,
+    /// PEM file with authorities of client certificates, which are then asked for, not demanded.
+    pub client_authorities: Option<PathBuf>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
+            tls_certificate: None,
+            tls_key: None,
+            client_authorities: None,
+        }
+    }
+}
+
+/// `[health]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Address to listen on. Default `127.0.0.1:8081`.
+    pub listen: SocketAddr,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8081)) }
+    }
+}
+
+/// `[signing]`. Without it a key is made in the data folder at the first start.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Signing {
+    /// PEM file with the private key (EC P-256 or RSA).
+    pub key_file: Option<PathBuf>,
+    /// PEM file with the certificate.
+    pub certificate_file: Option<PathBuf>,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest package after decompression, in bytes. Default 2 GiB.
+    pub package_bytes: u64,
+    /// Largest request body, in bytes. Default 2 GiB.
+    pub body_bytes: u64,
+    /// Deliveries examined at the same time. Default 256.
+    pub concurrent_deliveries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { package_bytes: 2 << 30, body_bytes: 2 << 30, concurrent_deliveries: 256 }
+    }
+}
+
+/// `[worker]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Worker {
+    /// Packages processed at the same time. Default 2.
+    pub concurrency: usize,
+    /// Hours a package waits for its predecessor. Default 72.
+    pub gap_wait_hours: u64,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self { concurrency: 2, gap_wait_hours: 72 }
+    }
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Filter, `info` or `kontingent=debug,warn`. Default `info`.
+    pub filter: String,
+    /// `text` or `json`. Default `text`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+fn default_data() -> PathBuf {
+    PathBuf::from("data")
+}
+
+impl Config {
+    /// Reads the configuration of this process.
+    ///
+    /// # Errors
+    /// Names the key that is unknown or of the wrong type, or the file that cannot be read.
+    pub fn load(file: Option<&Path>) -> Result<Self> {
+        Self::read(file, std::env::vars().collect())
+    }
+
+    /// The embedded default, all state in one folder, listening on free ports.
+    pub fn embedded(data: PathBuf) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            data,
+            database: Database::default(),
+            broker: Broker::default(),
+            http: Http { listen: any, ..Http::default() },
+            health: Health { listen: any },
+            signing: Signing::default(),
+            limits: Limits::default(),
+            worker: Worker::default(),
+            operators: BTreeMap::new(),
+            log: Log::default(),
+        }
+    }
+
+    fn read(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Self> {
+        let ours = environment.into_iter().filter(|(name, _)| name.contains("__")).collect();
+        let variables = config::Environment::with_prefix("KONTINGENT")
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .source(Some(ours));
+        let mut builder = config::Config::builder();
+        if let Some(file) = file {
+            builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
+        }
+        let config: Self = builder
+            .add_source(variables)
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .context("the configuration cannot be read")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let http = &self.http;
+        ensure!(
+            http.tls_certificate.is_some() == http.tls_key.is_some(),
+            "http.tls_certificate and http.tls_key go together"
+        );
+        ensure!(
+            http.client_authorities.is_none() || http.tls_certificate.is_some(),
+            "http.client_authorities needs http.tls_certificate"
+        );
+        ensure!(
+            self.signing.key_file.is_some() == self.signing.certificate_file.is_some(),
+            "signing.key_file and signing.certificate_file go together"
+        );
+        for (name, hash) in &self.operators {
+            let hex = hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit());
+            ensure!(hex, "operators.{name} is not the hex SHA-256 of a token");
+        }
+        Ok(())
+    }
+
+    /// The database URL, from the key, its file, or the data folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn database_url(&self) -> Result<String> {
+        let given = secret(self.database.url.as_deref(), self.database.url_file.as_deref())?;
+        Ok(given
+            .unwrap_or_else(|| format!("sqlite://{}", self.data.join("kontingent.db").display())))
+    }
+
+    /// The broker URL, if there is a broker.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn broker_url(&self) -> Result<Option<String>> {
+        secret(self.broker.url.as_deref(), self.broker.url_file.as_deref())
+    }
+}
+
+fn secret(value: Option<&str>, file: Option<&Path>) -> Result<Option<String>> {
+    match (value, file) {
+        (Some(value), _) => Ok(Some(value.to_owned())),
+        (None, Some(file)) => {
+            let text = fs::read_to_string(file)
+                .with_context(|| format!("{} cannot be read", file.display()))?;
+            Ok(Some(text.trim().to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config> {
+        let map = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::read(None, map)
+    }
+
+    #[test]
+    fn variables_override_defaults_and_foreign_ones_are_left_alone() {
+        let config = read(&[
+            ("KONTINGENT_DATABASE__URL", "postgres://x/y"),
+            ("KONTINGENT_WORKER__CONCURRENCY", "4"),
+            ("KONTINGENT_TEST_DATABASE_URL", "ignored"),
+        ])
+        .unwrap();
+        assert_eq!(config.database_url().unwrap(), "postgres://x/y");
+        assert_eq!(config.worker.concurrency, 4);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = read(&[("KONTINGENT_DATABASE__URI", "x")]).unwrap_err();
+        assert!(format!("{error:#}").contains("uri"), "{error:#}");
+    }
+
+    #[test]
+    fn half_a_key_pair_is_refused() {
+        assert!(read(&[("KONTINGENT_SIGNING__KEY_FILE", "key.pem")]).is_err());
+    }
+}
