@@ -205,7 +205,10 @@ impl Config {
     }
 
     fn read(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Self> {
-        let ours = environment.into_iter().filter(|(name, _)| name.contains("__")).collect();
+        let ours = environment
+            .into_iter()
+            .filter(|(name, _)| name.contains("__") || name == "KONTINGENT_DATA")
+            .collect();
         let variables = config::Environment::with_prefix("KONTINGENT")
             .prefix_separator("_")
             .separator("__")
