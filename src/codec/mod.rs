@@ -1,1 +1,5 @@
 //! Bytes to values and back: XML, signatures, SOAP, packages, receipts.
+
+pub mod base64;
+pub mod inflate;
+pub mod unzip;

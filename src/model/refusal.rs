@@ -1,5 +1,7 @@
 //! Refusals: why a delivery was not accepted. Nothing is claimed, nothing is stored.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 /// A refusal as the peer sees it: a stable code, the place, what to do.
@@ -45,6 +47,19 @@ impl Refusal {
         self.place = Some(place);
         self
     }
+}
+
+/// A refusal met while reading travels through [`std::io::Read`] inside the error;
+/// [`refusal_of`] takes it out again.
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::other(refusal)
+    }
+}
+
+/// The refusal that an I/O error carries, `None` for an error of the machine itself.
+pub fn refusal_of(error: &io::Error) -> Option<Refusal> {
+    error.get_ref()?.downcast_ref::<Refusal>().cloned()
 }
 
 impl From<RefusalCode> for Refusal {
