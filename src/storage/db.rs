@@ -136,6 +136,20 @@ impl Db {
         })
     }
 
+    /// Begins a transaction that only reads and sees one state of the database throughout.
+    /// On SQLite it does not wait for the writer.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`].
+    pub async fn begin_read(&self) -> Result<Tx, DbError> {
+        Ok(match self {
+            Self::Postgres(pool) => {
+                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
+        })
+    }
+
     /// Reads rows outside a transaction.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //! SQL stops here; transactions begin and end in `exchange`.
 
 pub mod db;
+pub mod federal_system;
 pub mod ids;
 pub mod input;
+pub mod mailbox;
 pub mod migrate;
