@@ -37,6 +37,12 @@ CREATE TABLE trust_anchor (
     added_at {instant} NOT NULL -- when it was added
 );
 
+-- Grows with every change of suppliers, certificates or authorities, so that processes notice; one row.
+CREATE TABLE party_change (
+    one bigint PRIMARY KEY CHECK (one = 1), -- always 1
+    generation bigint NOT NULL -- number of changes so far
+);
+
 -- Organisations a supplier with scope organisations may write.
 CREATE TABLE supplier_organisation (
     supplier_id bigint NOT NULL REFERENCES supplier (id), -- the supplier

@@ -5,7 +5,7 @@ CREATE TABLE audit (
     actor text NOT NULL, -- who: supplier, operator or federal system
     action text NOT NULL, -- what, for example package.accept
     object text NOT NULL, -- on what: kind and id
-    detail {json}, -- what else, no personal data beyond ids
+    detail text, -- what else, as JSON; no personal data beyond ids
     hash {bytes} NOT NULL -- SHA-256 of the previous hash and this row
 );
 

@@ -10,7 +10,10 @@ use crate::args;
 use crate::storage::db::{Db, DbError};
 
 /// Ids reserved from the database at a time.
-const BLOCK: i64 = 10_000;
+const BLOCK: i64 = 20_000;
+
+/// Ids that [`Ids::warm`] leaves in hand at least: more than transactions running at the same time take.
+const LOW_WATER: i64 = BLOCK / 2;
 
 /// Hands out rising, never repeated ids per name. Ids lost at a crash are not given again.
 #[derive(Clone, Debug)]
@@ -27,6 +30,9 @@ impl Ids {
 
     /// Takes `count` consecutive ids of the row `name` of table `id_block`.
     ///
+    /// A block is reserved in a transaction of its own. SQLite has one writer, so inside an open
+    /// transaction there take only names that were [warmed](Ids::warm) before it began.
+    ///
     /// # Errors
     /// Any [`DbError`].
     pub async fn take(&self, name: &'static str, count: usize) -> Result<Range<i64>, DbError> {
@@ -34,14 +40,7 @@ impl Ids {
         let mut reserved = self.reserved.lock().await;
         let block = reserved.entry(name).or_insert(0..0);
         if block.end - block.start < wanted {
-            let size = BLOCK.max(wanted);
-            let mut tx = self.db.begin().await?;
-            let sql = "INSERT INTO id_block (name, next) VALUES ($1, 1 + $2) \
-                ON CONFLICT (name) DO UPDATE SET next = id_block.next + $2 RETURNING next";
-            let row = tx.query_one(sql, args![name, size]).await?;
-            let next: i64 = row.map_or(Ok(1 + size), |row| row.get(0))?;
-            tx.commit().await?;
-            *block = next - size..next;
+            *block = self.reserve(name, BLOCK.max(wanted)).await?;
         }
         let taken = block.start..block.start + wanted;
         block.start = taken.end;
@@ -54,5 +53,30 @@ impl Ids {
     /// Any [`DbError`].
     pub async fn one(&self, name: &'static str) -> Result<i64, DbError> {
         Ok(self.take(name, 1).await?.start)
+    }
+
+    /// Makes sure that enough ids of these names are in hand for a transaction about to begin.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn warm(&self, names: &[&'static str]) -> Result<(), DbError> {
+        let mut reserved = self.reserved.lock().await;
+        for &name in names {
+            let block = reserved.entry(name).or_insert(0..0);
+            if block.end - block.start < LOW_WATER {
+                *block = self.reserve(name, BLOCK).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn reserve(&self, name: &'static str, size: i64) -> Result<Range<i64>, DbError> {
+        let mut tx = self.db.begin().await?;
+        let sql = "INSERT INTO id_block (name, next) VALUES ($1, 1 + $2) \
+            ON CONFLICT (name) DO UPDATE SET next = id_block.next + $2 RETURNING next";
+        let row = tx.query_one(sql, args![name, size]).await?;
+        let next: i64 = row.map_or(Ok(1 + size), |row| row.get(0))?;
+        tx.commit().await?;
+        Ok(next - size..next)
     }
 }

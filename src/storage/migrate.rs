@@ -1,7 +1,8 @@
 //! Migrations: forward only, one concern a file, one text for both databases.
 //!
 //! A file is SQL with `{instant}`, `{date}`, `{json}`, `{bytes}` and `{uuid}` for the column
-//! types that differ. The `--` comment above a table and behind each column becomes
+//! types that differ; a line that starts with `{postgres}` is for PostgreSQL only.
+//! The `--` comment above a table and behind each column becomes
 //! the database's own comment on PostgreSQL.
 
 use crate::args;
@@ -57,10 +58,17 @@ fn dialect(tx: &Tx, sql: &str) -> String {
     } else {
         ["TEXT", "TEXT", "TEXT", "BLOB", "BLOB"]
     };
+    let ours: Vec<&str> = sql
+        .lines()
+        .filter_map(|line| match line.strip_prefix("{postgres}") {
+            Some(rest) => tx.is_postgres().then_some(rest),
+            None => Some(line),
+        })
+        .collect();
     ["{instant}", "{date}", "{json}", "{bytes}", "{uuid}"]
         .iter()
         .zip(types)
-        .fold(sql.to_owned(), |sql, (token, ty)| sql.replace(token, ty))
+        .fold(ours.join("\n"), |sql, (token, ty)| sql.replace(token, ty))
 }
 
 /// `COMMENT ON` statements made of the comments in the text of a migration.

@@ -1,9 +1,11 @@
 //! Queries and tables: journal, registry, dictionaries, mailbox, audit.
 //! SQL stops here; transactions begin and end in `exchange`.
 
+pub mod audit;
 pub mod db;
 pub mod federal_system;
 pub mod ids;
 pub mod input;
 pub mod mailbox;
 pub mod migrate;
+pub mod supplier;

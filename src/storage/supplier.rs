@@ -1,0 +1,265 @@
+//! Suppliers, their certificates, and the authorities that issue them.
+//!
+//! Every change bumps `party_change`, by which running processes notice it within a second.
+
+use chrono::{DateTime, Utc};
+
+use crate::args;
+use crate::model::ids::SupplierId;
+use crate::storage::db::{Db, DbError, Row, Tx};
+
+/// An organisation's subsystem that sends us packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supplier {
+    /// Our number of it.
+    pub id: SupplierId,
+    /// The name it uses in headers.
+    pub mnemonic: String,
+    /// Name for people.
+    pub name: String,
+    /// `diary`, `preschool`, `xls` or `other`.
+    pub kind: String,
+    /// Whether its packages are refused.
+    pub blocked: bool,
+    /// Whether it may write only the organisations entrusted to it.
+    pub limited: bool,
+    /// Whether a failed check digit is an error, not a warning.
+    pub strict_checksums: bool,
+    /// Whether packages marked as test are taken.
+    pub test_packages: bool,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A certificate: a supplier's, or an authority's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Lower-case hex of SHA-256 of the DER.
+    pub sha256: String,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// Distinguished name for people.
+    pub subject: String,
+    /// Start of validity.
+    pub not_before: DateTime<Utc>,
+    /// End of validity.
+    pub not_after: DateTime<Utc>,
+}
+
+const SUPPLIER: &str = "SELECT id, mnemonic, name, kind, status, scope, strict_checksums, \
+    test_packages, created_at FROM supplier";
+
+/// All suppliers, by mnemonic.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn list(db: &Db) -> Result<Vec<Supplier>, DbError> {
+    let rows = db.query(&format!("{SUPPLIER} ORDER BY mnemonic"), vec![]).await?;
+    rows.iter().map(read_supplier).collect()
+}
+
+/// The supplier of this mnemonic.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn by_mnemonic(db: &Db, mnemonic: &str) -> Result<Option<Supplier>, DbError> {
+    let row = db.query_one(&format!("{SUPPLIER} WHERE mnemonic = $1"), args![mnemonic]).await?;
+    row.as_ref().map(read_supplier).transpose()
+}
+
+/// The supplier of this number.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn by_id(db: &Db, id: SupplierId) -> Result<Option<Supplier>, DbError> {
+    let row = db.query_one(&format!("{SUPPLIER} WHERE id = $1"), args![id.0]).await?;
+    row.as_ref().map(read_supplier).transpose()
+}
+
+/// Registers a supplier, or changes the one of the same mnemonic, whose id and time then stay.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn save(tx: &mut Tx, supplier: &Supplier) -> Result<(), DbError> {
+    let sql = "INSERT INTO supplier (id, mnemonic, name, kind, status, scope, strict_checksums, \
+        test_packages, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        ON CONFLICT (mnemonic) DO UPDATE SET name = $3, kind = $4, status = $5, scope = $6, \
+        strict_checksums = $7, test_packages = $8";
+    let values = args![
+        supplier.id.0,
+        supplier.mnemonic.as_str(),
+        supplier.name.as_str(),
+        supplier.kind.as_str(),
+        if supplier.blocked { "blocked" } else { "active" },
+        if supplier.limited { "organisations" } else { "region" },
+        supplier.strict_checksums,
+        supplier.test_packages,
+        supplier.created_at,
+    ];
+    tx.execute(sql, values).await?;
+    note_change(tx).await
+}
+
+/// Blocks a supplier or lets it in again; says whether there is one.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn set_blocked(tx: &mut Tx, mnemonic: &str, blocked: bool) -> Result<bool, DbError> {
+    let status = if blocked { "blocked" } else { "active" };
+    let sql = "UPDATE supplier SET status = $2 WHERE mnemonic = $1";
+    let changed = tx.execute(sql, args![mnemonic, status]).await?;
+    note_change(tx).await?;
+    Ok(changed == 1)
+}
+
+/// Entrusts organisations, by registry id, to a supplier, in place of those it had.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn entrust(tx: &mut Tx, id: SupplierId, organisations: &[i64]) -> Result<(), DbError> {
+    tx.execute("DELETE FROM supplier_organisation WHERE supplier_id = $1", args![id.0]).await?;
+    for &organisation in organisations {
+        let sql = "INSERT INTO supplier_organisation VALUES ($1, $2)";
+        tx.execute(sql, args![id.0, organisation]).await?;
+    }
+    note_change(tx).await
+}
+
+/// Certificates of a supplier, withdrawn ones left out, newest first.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn certificates(db: &Db, id: SupplierId) -> Result<Vec<Certificate>, DbError> {
+    let sql = "SELECT sha256, der, subject, not_before, not_after FROM supplier_certificate \
+        WHERE supplier_id = $1 AND withdrawn_at IS NULL ORDER BY not_after DESC, sha256";
+    let rows = db.query(sql, args![id.0]).await?;
+    let read = |row: &Row| {
+        Ok(Certificate {
+            sha256: row.get(0)?,
+            der: row.get(1)?,
+            subject: row.get(2)?,
+            not_before: row.get(3)?,
+            not_after: row.get(4)?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Registers a certificate for a supplier. One that is registered, even if withdrawn, stays
+/// with its supplier: says whether it now stands for `id`.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn add_certificate(
+    tx: &mut Tx,
+    id: SupplierId,
+    certificate: &Certificate,
+    at: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let sql = "INSERT INTO supplier_certificate (sha256, supplier_id, der, subject, not_before, \
+        not_after, added_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        ON CONFLICT (sha256) DO UPDATE SET withdrawn_at = NULL \
+        WHERE supplier_certificate.supplier_id = $2";
+    let values = args![
+        certificate.sha256.as_str(),
+        id.0,
+        certificate.der.clone(),
+        certificate.subject.as_str(),
+        certificate.not_before,
+        certificate.not_after,
+        at,
+    ];
+    let changed = tx.execute(sql, values).await?;
+    note_change(tx).await?;
+    Ok(changed == 1)
+}
+
+/// Takes a certificate back; says whether it was in use.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn withdraw_certificate(
+    tx: &mut Tx,
+    sha256: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let sql = "UPDATE supplier_certificate SET withdrawn_at = $2 \
+        WHERE sha256 = $1 AND withdrawn_at IS NULL";
+    let changed = tx.execute(sql, args![sha256, at]).await?;
+    note_change(tx).await?;
+    Ok(changed == 1)
+}
+
+/// DER of all authorities.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn anchors(db: &Db) -> Result<Vec<Vec<u8>>, DbError> {
+    let rows = db.query("SELECT der FROM trust_anchor ORDER BY sha256", vec![]).await?;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Trusts an authority.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn add_anchor(
+    tx: &mut Tx,
+    authority: &Certificate,
+    at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let sql = "INSERT INTO trust_anchor (sha256, der, subject, added_at) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (sha256) DO NOTHING";
+    let (sha256, subject) = (authority.sha256.as_str(), authority.subject.as_str());
+    tx.execute(sql, args![sha256, authority.der.clone(), subject, at]).await?;
+    note_change(tx).await
+}
+
+/// Trusts an authority no longer; says whether it was trusted.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn remove_anchor(tx: &mut Tx, sha256: &str) -> Result<bool, DbError> {
+    let changed = tx.execute("DELETE FROM trust_anchor WHERE sha256 = $1", args![sha256]).await?;
+    note_change(tx).await?;
+    Ok(changed == 1)
+}
+
+/// SHA-256 (lower-case hex) of every certificate in use, and whose it is.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn certificate_owners(db: &Db) -> Result<Vec<(String, SupplierId)>, DbError> {
+    let sql = "SELECT sha256, supplier_id FROM supplier_certificate WHERE withdrawn_at IS NULL";
+    let rows = db.query(sql, vec![]).await?;
+    rows.iter().map(|row| Ok((row.get(0)?, SupplierId(row.get(1)?)))).collect()
+}
+
+/// Number of changes of suppliers, certificates and authorities so far.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn generation(db: &Db) -> Result<i64, DbError> {
+    let row = db.query_one("SELECT generation FROM party_change", vec![]).await?;
+    row.map_or(Ok(0), |row| row.get(0))
+}
+
+async fn note_change(tx: &mut Tx) -> Result<(), DbError> {
+    let sql = "INSERT INTO party_change (one, generation) VALUES (1, 1) \
+        ON CONFLICT (one) DO UPDATE SET generation = party_change.generation + 1";
+    tx.execute(sql, vec![]).await.map(|_| ())
+}
+
+fn read_supplier(row: &Row) -> Result<Supplier, DbError> {
+    Ok(Supplier {
+        id: SupplierId(row.get(0)?),
+        mnemonic: row.get(1)?,
+        name: row.get(2)?,
+        kind: row.get(3)?,
+        blocked: row.get::<String>(4)? == "blocked",
+        limited: row.get::<String>(5)? == "organisations",
+        strict_checksums: row.get(6)?,
+        test_packages: row.get(7)?,
+        created_at: row.get(8)?,
+    })
+}
