@@ -43,9 +43,10 @@ impl Decoder {
     /// # Errors
     /// `BASE64`: the last group is incomplete.
     pub fn finish(&self) -> Result<(), Refusal> {
-        match self.pending.is_empty() {
-            true => Ok(()),
-            false => Err(refused("длина не кратна четырём")),
+        if self.pending.is_empty() {
+            Ok(())
+        } else {
+            Err(refused("длина не кратна четырём"))
         }
     }
 }

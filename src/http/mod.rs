@@ -1,1 +1,9 @@
 //! Listening, TLS, limits, spooling of bodies. Knows no XML.
+
+pub mod guard;
+pub mod limits;
+pub mod problem;
+pub mod serve;
+pub mod spool;
+pub mod stall;
+pub mod tls;

@@ -161,6 +161,7 @@ refusals! {
     PackageIdMismatch = "PACKAGE_ID_MISMATCH", 422, false, "Идентификатор в адресе не совпадает с заголовком пакета";
     TestMode = "MODE", 422, false, "Режим пакета (тестовый или рабочий) не разрешён поставщику";
     IdReused = "ID_REUSED", 409, false, "Пакет с этим идентификатором уже принят с другим содержимым: дайте новый идентификатор";
+    HeadTooLarge = "HEAD_TOO_LARGE", 431, false, "Заголовки запроса слишком велики";
     NotFound = "NOT_FOUND", 404, false, "Не найдено";
     NotReady = "NOT_READY", 404, true, "Итоговая квитанция ещё не готова: повторите позже";
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, false, "Метод не поддерживается";
