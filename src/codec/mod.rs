@@ -3,3 +3,4 @@
 pub mod base64;
 pub mod inflate;
 pub mod unzip;
+pub mod xml;

@@ -1,0 +1,106 @@
+//! Classes of characters, and references to them.
+
+use crate::model::refusal::RefusalCode;
+
+/// May stand in a name, first or later; every byte over 0x7F, to be looked at as a character.
+pub(super) const NAME: u8 = 1;
+/// Blank: space, tab, line feed. Carriage returns do not reach the tokeniser.
+pub(super) const BLANK: u8 = 2;
+/// In an attribute value: not to be taken or written as it stands.
+pub(super) const SPECIAL: u8 = 4;
+
+/// What each byte may be.
+pub(super) static CLASS: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "the loop ends at 256")]
+        let character = byte as u8;
+        table[byte] = match character {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b':' | b'-' | b'.' | 0x80.. => NAME,
+            b' ' => BLANK,
+            b'\t' | b'\n' => BLANK | SPECIAL,
+            b'&' | b'<' | b'"' | b'\'' => SPECIAL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+}
+
+/// Says whether the byte is blank.
+pub(super) fn is_blank(byte: u8) -> bool {
+    CLASS[byte as usize] & BLANK != 0
+}
+
+/// Says whether the character may begin a name without its prefix.
+fn starts_name(c: char) -> bool {
+    matches!(c,
+        'A'..='Z' | 'a'..='z' | '_' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}'
+        | '\u{F8}'..='\u{2FF}' | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}'
+        | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}' | '\u{2C00}'..='\u{2FEF}'
+        | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
+        | '\u{10000}'..='\u{EFFFF}')
+}
+
+fn continues_name(c: char) -> bool {
+    starts_name(c)
+        || matches!(c, '0'..='9' | '-' | '.' | '\u{B7}' | '\u{300}'..='\u{36F}'
+            | '\u{203F}'..='\u{2040}')
+}
+
+/// Says whether the text is a name without a colon.
+pub(super) fn is_ncname(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(starts_name) && characters.all(continues_name)
+}
+
+/// Says whether XML 1.0 has the character.
+fn is_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
+}
+
+/// The character a reference stands for; `name` is what is between `&` and `;`.
+/// Only the five predefined entities exist, since there are no document types.
+pub(super) fn reference(name: &str) -> Result<char, RefusalCode> {
+    let number = match name {
+        "lt" => return Ok('<'),
+        "gt" => return Ok('>'),
+        "amp" => return Ok('&'),
+        "quot" => return Ok('"'),
+        "apos" => return Ok('\''),
+        _ => name.strip_prefix('#').ok_or(RefusalCode::XmlMalformed)?,
+    };
+    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |digits| (digits, 16));
+    if digits.is_empty() || !digits.bytes().all(|digit| char::from(digit).is_digit(radix)) {
+        return Err(RefusalCode::XmlMalformed);
+    }
+    let code = u32::from_str_radix(digits, radix).map_err(|_| RefusalCode::XmlChar)?;
+    char::from_u32(code).filter(|&c| is_char(c)).ok_or(RefusalCode::XmlChar)
+}
+
+/// The first byte of a character that XML does not have: a control, U+FFFE or U+FFFF.
+/// `text` must be UTF-8.
+pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 256;
+    for (number, block) in text.chunks(BLOCK).enumerate() {
+        let suspect = block.iter().fold(false, |suspect, &byte| {
+            suspect | ((byte < 0x20) & !matches!(byte, 9 | 10 | 13)) | (byte == 0xEF)
+        });
+        if !suspect {
+            continue;
+        }
+        let from = number * BLOCK;
+        for (at, &byte) in block.iter().enumerate() {
+            let control = byte < 0x20 && !matches!(byte, 9 | 10 | 13);
+            let here = from + at;
+            let rest = text.get(here + 1..here + 3);
+            if control || (byte == 0xEF && matches!(rest, Some([0xBF, 0xBE | 0xBF]))) {
+                return Some(here);
+            }
+        }
+    }
+    None
+}

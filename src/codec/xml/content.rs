@@ -1,0 +1,277 @@
+//! Between and around tags: text, CDATA, comments, end tags, the XML declaration.
+
+use memchr::{memchr3, memmem};
+
+use super::XmlError;
+use super::chars::is_blank;
+use super::reader::{Core, Found, Stage};
+use super::tag::Stop;
+use crate::model::refusal::RefusalCode;
+
+/// Longest XML declaration.
+const MAX_DECLARATION: usize = 256;
+
+impl Core {
+    /// Looks at what stands at the window's position. `None`: something that is no event.
+    pub(super) fn scan(&mut self) -> Result<Option<Found>, Stop> {
+        let at = self.window.pos;
+        self.event = at;
+        match self.stage {
+            Stage::Content => {
+                let Some(&byte) = self.window.text.as_bytes().get(at) else {
+                    return Err(Stop::More);
+                };
+                if byte == b'<' { self.markup(at) } else { self.text(at).map(Some) }
+            }
+            Stage::Cdata => self.cdata(at),
+            Stage::Fresh => self.declaration().map(|()| None),
+            Stage::Prolog | Stage::Epilog => {
+                let from = match self.blanks(at) {
+                    Ok(from) => from,
+                    Err(stop) => {
+                        self.window.pos = self.window.text.len();
+                        return Err(stop);
+                    }
+                };
+                self.window.pos = from;
+                self.event = from;
+                self.begun = true;
+                if self.window.text.as_bytes()[from] == b'<' {
+                    return self.markup(from);
+                }
+                Err(self.error(RefusalCode::XmlMalformed, from).into())
+            }
+        }
+    }
+
+    /// Reads what begins with `<`.
+    fn markup(&mut self, at: usize) -> Result<Option<Found>, Stop> {
+        let bytes = self.window.text.as_bytes();
+        match bytes.get(at + 1) {
+            None => Err(Stop::More),
+            Some(b'/') => self.end_tag(at).map(Some),
+            Some(b'!') => self.bang(at).map(|()| None),
+            Some(b'?') => {
+                let code = self.no_markup.unwrap_or(RefusalCode::XmlPi);
+                Err(self.error(code, at).into())
+            }
+            Some(_) if self.stage == Stage::Epilog => {
+                Err(self.error(RefusalCode::XmlMalformed, at).into())
+            }
+            Some(_) => {
+                let end = self.start_tag(at)?;
+                if end - at > self.limits.token {
+                    return Err(self.error(RefusalCode::XmlToken, at).into());
+                }
+                self.window.pos = end;
+                self.run = 0;
+                self.stage = Stage::Content;
+                self.empty = self.tag.empty;
+                Ok(Some(Found::Start))
+            }
+        }
+    }
+
+    fn end_tag(&mut self, at: usize) -> Result<Found, Stop> {
+        let open = self.elements.last().map_or("", |element| &self.names[element.name..]);
+        let rest = &self.window.text.as_bytes()[at + 2..];
+        if rest.len() <= open.len() {
+            return Err(Stop::More);
+        }
+        if open.is_empty() || !rest.starts_with(open.as_bytes()) {
+            return Err(self.error(RefusalCode::XmlMalformed, at).into());
+        }
+        let mut end = at + 2 + open.len();
+        if self.window.text.as_bytes()[end] != b'>' {
+            end = self.blanks(end)?;
+            if self.window.text.as_bytes()[end] != b'>' {
+                return Err(self.error(RefusalCode::XmlMalformed, at).into());
+            }
+        }
+        self.window.pos = end + 1;
+        self.run = 0;
+        self.closing = true;
+        Ok(Found::End)
+    }
+
+    /// Skips a comment, enters a CDATA section, refuses a document type.
+    fn bang(&mut self, at: usize) -> Result<(), Stop> {
+        let rest = &self.window.text.as_bytes()[at..];
+        let begins = |with: &[u8]| rest.len() < with.len() && with.starts_with(rest);
+        if rest.starts_with(b"<!--") {
+            if let Some(code) = self.no_markup {
+                return Err(self.error(code, at).into());
+            }
+            let dashes = memmem::find(&rest[4..], b"--").ok_or(Stop::More)? + 4;
+            match rest.get(dashes + 2) {
+                None => return Err(Stop::More),
+                Some(b'>') => self.window.pos = at + dashes + 3,
+                Some(_) => return Err(self.error(RefusalCode::XmlMalformed, at + dashes).into()),
+            }
+            return Ok(());
+        }
+        if rest.starts_with(b"<![CDATA[") && self.stage == Stage::Content {
+            if let Some(code) = self.no_markup {
+                return Err(self.error(code, at).into());
+            }
+            self.window.pos = at + 9;
+            self.stage = Stage::Cdata;
+            return Ok(());
+        }
+        if rest.starts_with(b"<!DOCTYPE") {
+            return Err(self.error(RefusalCode::XmlDtd, at).into());
+        }
+        if begins(b"<!--") || begins(b"<![CDATA[") || begins(b"<!DOCTYPE") {
+            return Err(Stop::More);
+        }
+        Err(self.error(RefusalCode::XmlMalformed, at).into())
+    }
+
+    /// Hands out a piece of a CDATA section.
+    fn cdata(&mut self, at: usize) -> Result<Option<Found>, Stop> {
+        let text = &self.window.text;
+        let end = if let Some(length) = memmem::find(&text.as_bytes()[at..], b"]]>") {
+            self.stage = Stage::Content;
+            self.window.pos = at + length + 3;
+            at + length
+        } else {
+            let end = text.floor_char_boundary(text.len().saturating_sub(2));
+            if end <= at {
+                return Err(Stop::More);
+            }
+            self.window.pos = end;
+            end
+        };
+        self.count_text(end - at)?;
+        Ok((end > at).then_some(Found::Text(at..end)))
+    }
+
+    fn count_text(&mut self, bytes: usize) -> Result<(), XmlError> {
+        self.run += bytes as u64;
+        if self.run > self.limits.text {
+            return Err(self.error(RefusalCode::XmlToken, self.event));
+        }
+        Ok(())
+    }
+
+    /// Hands out text up to the next tag, reference, doubtful bracket or end of the window.
+    fn text(&mut self, at: usize) -> Result<Found, Stop> {
+        let bytes = self.window.text.as_bytes();
+        let mut end = at;
+        loop {
+            let Some(length) = memchr3(b'<', b'&', b']', &bytes[end..]) else {
+                end = bytes.len();
+                break;
+            };
+            end += length;
+            match bytes[end] {
+                b'<' => break,
+                b'&' if end == at => return self.references(at),
+                b'&' => break,
+                _ => {
+                    let rest = &bytes[end..];
+                    if rest.starts_with(b"]]>") {
+                        return Err(self.error(RefusalCode::XmlMalformed, end).into());
+                    }
+                    if rest.len() < 3 && b"]]>".starts_with(rest) {
+                        if end == at {
+                            return Err(Stop::More);
+                        }
+                        break;
+                    }
+                    end += 1;
+                }
+            }
+        }
+        self.window.pos = end;
+        self.count_text(end - at)?;
+        Ok(Found::Text(at..end))
+    }
+
+    /// Hands out the characters that adjoining references stand for.
+    fn references(&mut self, at: usize) -> Result<Found, Stop> {
+        self.scratch.clear();
+        let mut end = at;
+        while self.window.text.as_bytes().get(end) == Some(&b'&') {
+            match self.reference_at(end) {
+                Ok((character, after)) => {
+                    self.scratch.push(character);
+                    end = after;
+                }
+                Err(Stop::More) if end > at => break,
+                Err(stop) => return Err(stop),
+            }
+        }
+        self.window.pos = end;
+        self.count_text(end - at)?;
+        Ok(Found::Resolved)
+    }
+
+    /// Reads the XML declaration, when there is one.
+    fn declaration(&mut self) -> Result<(), Stop> {
+        const OPENING: &[u8] = b"<?xml";
+        let bytes = self.window.text.as_bytes();
+        if bytes.len() <= OPENING.len() && OPENING.starts_with(bytes) {
+            return Err(Stop::More);
+        }
+        self.stage = Stage::Prolog;
+        if !bytes.starts_with(OPENING) || !is_blank(bytes[OPENING.len()]) {
+            return Ok(());
+        }
+        let near = &bytes[..bytes.len().min(MAX_DECLARATION)];
+        let Some(end) = memmem::find(near, b"?>") else {
+            if near.len() < MAX_DECLARATION {
+                self.stage = Stage::Fresh;
+                return Err(Stop::More);
+            }
+            return Err(self.error(RefusalCode::XmlMalformed, 0).into());
+        };
+        let inside = &self.window.text[OPENING.len()..end];
+        judge_declaration(inside, self.window.marked).map_err(|code| self.error(code, 0))?;
+        self.begun = true;
+        self.window.pos = end + 2;
+        Ok(())
+    }
+}
+
+/// Judges what stands between `<?xml` and `?>`; `marked` when a UTF-8 byte order mark came first.
+fn judge_declaration(mut rest: &str, marked: bool) -> Result<(), RefusalCode> {
+    let mut expected = ["version", "encoding", "standalone"].iter();
+    let mut versioned = false;
+    loop {
+        let trimmed = rest.trim_start_matches([' ', '\t', '\n']);
+        if trimmed.is_empty() {
+            return if versioned { Ok(()) } else { Err(RefusalCode::XmlMalformed) };
+        }
+        let (name, value, after) = pseudo_attribute(trimmed).ok_or(RefusalCode::XmlMalformed)?;
+        if trimmed.len() == rest.len() || !expected.any(|&expected| expected == name) {
+            return Err(RefusalCode::XmlMalformed);
+        }
+        match name {
+            "version" if value != "1.0" => return Err(RefusalCode::XmlVersion),
+            "version" => versioned = true,
+            _ if !versioned => return Err(RefusalCode::XmlMalformed),
+            "encoding" if !value.eq_ignore_ascii_case("utf-8") && marked => {
+                return Err(RefusalCode::XmlEncodingConflict);
+            }
+            "encoding" if !value.eq_ignore_ascii_case("utf-8") => {
+                return Err(RefusalCode::XmlEncoding);
+            }
+            "standalone" if value != "yes" && value != "no" => {
+                return Err(RefusalCode::XmlMalformed);
+            }
+            _ => {}
+        }
+        rest = after;
+    }
+}
+
+/// Splits `name="value"` off; gives name, value and the rest.
+fn pseudo_attribute(text: &str) -> Option<(&str, &str, &str)> {
+    let blanks: &[char] = &[' ', '\t', '\n'];
+    let (name, rest) = text.split_once('=')?;
+    let rest = rest.trim_start_matches(blanks);
+    let quote = rest.chars().next().filter(|&quote| quote == '"' || quote == '\'')?;
+    let (value, after) = rest[1..].split_once(quote)?;
+    Some((name.trim_end_matches(blanks), value, after))
+}

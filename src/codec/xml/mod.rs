@@ -1,0 +1,75 @@
+//! The one XML reader for everything untrusted, and a writer for what we say ourselves.
+//!
+//! [`Reader`] is a strict pull reader over any [`std::io::Read`]: UTF-8, XML 1.0, namespaces,
+//! no document types, no processing instructions, limits on everything, memory that does not
+//! depend on the size of the document. Comments are skipped, so that the text around one is
+//! the text after canonicalisation.
+
+mod chars;
+mod content;
+mod event;
+mod reader;
+mod tag;
+#[cfg(test)]
+mod tests;
+mod window;
+mod writer;
+
+use crate::model::refusal::Refusal;
+
+pub use event::{At, Attribute, End, Event, Start};
+pub use reader::Reader;
+pub use writer::{Writer, escape_attribute, escape_text};
+
+/// The namespace bound to the prefix `xml` in every document.
+pub const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
+
+/// What a document may need of us before it is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open elements at once.
+    pub depth: usize,
+    /// Attributes of one element, namespace declarations not counted.
+    pub attributes: usize,
+    /// Bytes of a name with its prefix.
+    pub name: usize,
+    /// Bytes of a start tag or a comment.
+    pub token: usize,
+    /// Bytes of text between two tags, however many pieces it comes in.
+    pub text: u64,
+    /// Namespace declarations of one element.
+    pub namespaces: usize,
+    /// Namespace declarations in scope at once.
+    pub namespaces_in_scope: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth: 64,
+            attributes: 64,
+            name: 256,
+            token: 1 << 20,
+            text: 1 << 20,
+            namespaces: 32,
+            namespaces_in_scope: 128,
+        }
+    }
+}
+
+/// Why reading stopped: the refusal the peer will see, with its place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct XmlError(Box<Refusal>);
+
+impl From<Refusal> for XmlError {
+    fn from(refusal: Refusal) -> Self {
+        Self(Box::new(refusal))
+    }
+}
+
+impl From<XmlError> for Refusal {
+    fn from(error: XmlError) -> Self {
+        *error.0
+    }
+}

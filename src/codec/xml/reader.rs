@@ -1,0 +1,348 @@
+//! The pull reader: tags, text, CDATA, comments, and the order they must come in.
+
+use std::io::Read;
+use std::ops::Range;
+
+use super::event::{At, End, Event, Start};
+use super::tag::{Stop, Tag};
+use super::window::Window;
+use super::{Limits, XML_NAMESPACE, XmlError};
+use crate::model::refusal::{Place, Refusal, RefusalCode};
+
+/// A strict pull reader in constant memory.
+#[derive(Debug)]
+pub struct Reader<R> {
+    source: R,
+    core: Box<Core>,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads a document from its first byte.
+    pub fn new(source: R, limits: Limits) -> Self {
+        Self { source, core: Box::new(Core::new(limits)) }
+    }
+
+    /// The next event; after [`Event::Eof`] always that one.
+    /// After an error the reader is of no more use.
+    #[expect(clippy::should_implement_trait, reason = "events borrow from the reader")]
+    pub fn next(&mut self) -> Result<Event<'_>, XmlError> {
+        self.step().map(|(event, _)| event)
+    }
+
+    /// The next event, and where it is.
+    pub fn step(&mut self) -> Result<(Event<'_>, At<'_>), XmlError> {
+        let found = self.core.advance(&mut self.source)?;
+        let core = &*self.core;
+        let event = match found {
+            Found::Start => Event::Start(Start { core }),
+            Found::End => Event::End(End { core }),
+            Found::Text(range) => Event::Text(&core.window.text[range]),
+            Found::Resolved => Event::Text(&core.scratch),
+            Found::Eof => Event::Eof,
+        };
+        Ok((event, At { core }))
+    }
+
+    /// Where the last event begins.
+    pub fn position(&self) -> Place {
+        self.core.place()
+    }
+
+    /// How many elements are open; the one just ended still counts.
+    pub fn depth(&self) -> usize {
+        self.core.depth()
+    }
+
+    /// Sets another limit for the bytes of text between two tags, for instance before base64.
+    pub fn set_text_limit(&mut self, bytes: u64) {
+        self.core.limits.text = bytes;
+    }
+
+    /// From now on refuses comments, CDATA and processing instructions with this code;
+    /// `None` lets comments and CDATA pass again.
+    pub fn refuse_markup(&mut self, code: Option<RefusalCode>) {
+        self.core.no_markup = code;
+    }
+
+    /// Gathers the text of the element whose start was the last event, through its end tag.
+    /// Returns false, in the middle of it, when the element holds another one.
+    pub fn read_text(&mut self, into: &mut String) -> Result<bool, XmlError> {
+        loop {
+            match self.next()? {
+                Event::Text(piece) => into.push_str(piece),
+                Event::End(_) => return Ok(true),
+                Event::Start(_) | Event::Eof => return Ok(false),
+            }
+        }
+    }
+
+    /// Reads on through the end tag of the element whose start was the last event.
+    pub fn skip_element(&mut self) -> Result<(), XmlError> {
+        let depth = self.depth();
+        loop {
+            match self.next()? {
+                Event::End(end) if end.depth() == depth => return Ok(()),
+                Event::Eof => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What was found; the views are made of it.
+#[derive(Debug)]
+pub(super) enum Found {
+    Start,
+    End,
+    Text(Range<usize>),
+    Resolved,
+    Eof,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing read yet.
+    Fresh,
+    /// Before the root.
+    Prolog,
+    /// Inside the root.
+    Content,
+    /// Inside a CDATA section.
+    Cdata,
+    /// After the root.
+    Epilog,
+}
+
+/// A namespace in scope; ranges of [`Core::bound`].
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    prefix: Range<usize>,
+    uri: Range<usize>,
+}
+
+impl Binding {
+    pub(super) fn prefix<'a>(&self, bound: &'a str) -> &'a str {
+        &bound[self.prefix.clone()]
+    }
+}
+
+/// An open element.
+#[derive(Clone, Debug)]
+pub(super) struct Element {
+    /// Start of its name in [`Core::names`].
+    pub(super) name: usize,
+    /// Bytes of its prefix.
+    prefix: usize,
+    /// Its namespace.
+    pub(super) binding: usize,
+    /// The default namespace inside it.
+    default: usize,
+    /// Bindings in scope before it.
+    bindings: usize,
+}
+
+/// The reader without its source, so that it is compiled once.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) window: Window,
+    pub(super) limits: Limits,
+    pub(super) tag: Tag,
+    /// Values and text that had to be written anew.
+    pub(super) scratch: String,
+    /// 0 is no namespace, 1 is `xml`; then what is declared.
+    pub(super) bindings: Vec<Binding>,
+    /// Prefixes and namespace names of `bindings`.
+    pub(super) bound: String,
+    pub(super) elements: Vec<Element>,
+    /// Names of `elements`.
+    pub(super) names: String,
+    pub(super) stage: Stage,
+    /// Where the last event begins in the window.
+    pub(super) event: usize,
+    /// The last event was an end: its element is still on the stack.
+    pub(super) closing: bool,
+    /// The last start tag was an empty-element tag.
+    pub(super) empty: bool,
+    /// Bytes of text since the last tag.
+    pub(super) run: u64,
+    pub(super) no_markup: Option<RefusalCode>,
+    /// Something other than blanks was seen.
+    pub(super) begun: bool,
+}
+
+impl Core {
+    fn new(limits: Limits) -> Self {
+        let mut core = Self {
+            window: Window::new(),
+            limits,
+            tag: Tag::default(),
+            scratch: String::new(),
+            bindings: Vec::new(),
+            bound: String::new(),
+            elements: Vec::new(),
+            names: String::new(),
+            stage: Stage::Fresh,
+            event: 0,
+            closing: false,
+            empty: false,
+            run: 0,
+            no_markup: None,
+            begun: false,
+        };
+        core.bind("", "");
+        core.bind("xml", XML_NAMESPACE);
+        core
+    }
+
+    /// Finds the next event, reading on as it must.
+    fn advance(&mut self, source: &mut dyn Read) -> Result<Found, XmlError> {
+        if self.closing {
+            self.close();
+        }
+        if self.empty {
+            self.empty = false;
+            self.closing = true;
+            return Ok(Found::End);
+        }
+        loop {
+            match self.scan() {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(Stop::Error(error)) => return Err(error),
+                Err(Stop::More) => {
+                    if self.window.text.len() - self.window.pos > self.limits.token {
+                        return Err(self.error(RefusalCode::XmlToken, self.window.pos));
+                    }
+                    if !self.window.fill(source)? && !self.exhausted()? {
+                        return Ok(Found::Eof);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The source has no more and the token at hand is not whole. Returns false when the
+    /// document is.
+    fn exhausted(&mut self) -> Result<bool, XmlError> {
+        let end = self.window.text.len();
+        match self.stage {
+            Stage::Epilog if self.window.pos == end => Ok(false),
+            Stage::Fresh if !self.window.text.starts_with("<?xml") && end > 0 => {
+                self.stage = Stage::Prolog;
+                Ok(true)
+            }
+            Stage::Fresh | Stage::Prolog if !self.begun && self.window.pos == end => {
+                Err(self.error(RefusalCode::EmptyBody, end))
+            }
+            _ => Err(self.error(RefusalCode::XmlMalformed, end)),
+        }
+    }
+
+    /// An error at a byte of the window.
+    pub(super) fn error(&self, code: RefusalCode, at: usize) -> XmlError {
+        Refusal::new(code).at(self.window.place(at)).into()
+    }
+
+    /// Where the last event begins.
+    pub(super) fn place(&self) -> Place {
+        self.window.place(self.event)
+    }
+
+    /// Open elements.
+    pub(super) fn depth(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// The innermost open element.
+    ///
+    /// # Panics
+    /// When there is none: views exist only while their element is open.
+    pub(super) fn element(&self) -> &Element {
+        &self.elements[self.elements.len() - 1]
+    }
+
+    /// Its name as written.
+    pub(super) fn qualified(&self) -> &str {
+        &self.names[self.element().name..]
+    }
+
+    /// Its prefix and local name.
+    pub(super) fn element_name(&self) -> (&str, &str) {
+        let name = self.qualified();
+        match self.element().prefix {
+            0 => ("", name),
+            prefix => (&name[..prefix], &name[prefix + 1..]),
+        }
+    }
+
+    /// Opens the element whose name stands at `name`; `declared` is the number of bindings
+    /// before its own.
+    pub(super) fn open(
+        &mut self,
+        name: Range<usize>,
+        prefix: usize,
+        declared: usize,
+    ) -> Result<(), XmlError> {
+        if self.elements.len() >= self.limits.depth {
+            return Err(self.error(RefusalCode::XmlDepth, name.start));
+        }
+        let mut default = self.elements.last().map_or(0, |element| element.default);
+        if self.bindings.len() > declared {
+            default = self.lookup("").unwrap_or_default();
+        }
+        let mut binding = default;
+        if prefix > 0 {
+            let prefix = &self.window.text[name.start..name.start + prefix];
+            let found = self.lookup(prefix);
+            binding = found.ok_or_else(|| self.error(RefusalCode::XmlNs, name.start))?;
+        }
+        let element =
+            Element { name: self.names.len(), prefix, binding, default, bindings: declared };
+        self.names.push_str(&self.window.text[name]);
+        self.elements.push(element);
+        Ok(())
+    }
+
+    /// Closes the innermost element.
+    fn close(&mut self) {
+        self.closing = false;
+        let Some(element) = self.elements.pop() else { return };
+        self.names.truncate(element.name);
+        if let Some(first) = self.bindings.get(element.bindings) {
+            self.bound.truncate(first.prefix.start);
+            self.bindings.truncate(element.bindings);
+        }
+        if self.elements.is_empty() {
+            self.stage = Stage::Epilog;
+        }
+    }
+
+    /// Brings a namespace into scope.
+    pub(super) fn bind(&mut self, prefix: &str, uri: &str) {
+        let start = self.bound.len();
+        self.bound.push_str(prefix);
+        let middle = self.bound.len();
+        self.bound.push_str(uri);
+        self.bindings.push(Binding { prefix: start..middle, uri: middle..self.bound.len() });
+    }
+
+    /// The binding of a prefix; the empty one is always bound.
+    pub(super) fn lookup(&self, prefix: &str) -> Option<usize> {
+        self.bindings.iter().rposition(|binding| &self.bound[binding.prefix.clone()] == prefix)
+    }
+
+    /// Namespace name of a binding.
+    pub(super) fn uri(&self, binding: usize) -> &str {
+        &self.bound[self.bindings[binding].uri.clone()]
+    }
+
+    /// Prefix of a binding.
+    pub(super) fn bound_prefix(&self, binding: usize) -> &str {
+        &self.bound[self.bindings[binding].prefix.clone()]
+    }
+
+    /// The start tag as it stands, when it is written as a canonicaliser would.
+    pub(super) fn canonical_tag(&self) -> Option<&str> {
+        self.tag.canonical.then(|| &self.window.text[self.tag.raw.clone()])
+    }
+}
