@@ -1,0 +1,352 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand};
+
+/// Regional segment of the federal learner-contingent system.
+#[derive(Debug, Parser)]
+#[command(name = "kontingent", version, about)]
+pub struct Cli {
+    /// Configuration file.
+    #[arg(long, global = true, env = "KONTINGENT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole system at work on synthetic data, in one process.
+    Demo(Demo),
+    /// Run the service.
+    Serve(Serve),
+    /// Bring the database schema up to date.
+    Migrate,
+    /// Read the configuration and say whether it is complete.
+    CheckConfig,
+    /// Make a synthetic region: keys and signed packages as files.
+    Simulate(Simulate),
+    /// Send, validate, look up and replay packages.
+    #[command(subcommand)]
+    Package(Package),
+    /// Manage suppliers and their certificates.
+    #[command(subcommand)]
+    Supplier(Supplier),
+    /// Manage systems of the federal segment.
+    #[command(subcommand)]
+    Federal(Federal),
+    /// Manage certification authorities.
+    #[command(subcommand)]
+    Authority(Authority),
+    /// Manage reference codes.
+    #[command(subcommand)]
+    Dictionary(Dictionary),
+    /// Check the chain of audit rows.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Measure this machine.
+    Bench(Bench),
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Port of the web, intake and federal door; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Folder for its data; a temporary one by default.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// `small` (a town) or `region`.
+    #[arg(long, default_value = "small", value_parser = ["small", "region"])]
+    pub size: String,
+    /// End after the summary.
+    #[arg(long)]
+    pub once: bool,
+    /// Print one JSON object as the last line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Roles of this process, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "gateway,worker,federal,web",
+        value_parser = ["gateway", "worker", "federal", "web"])]
+    pub roles: Vec<String>,
+}
+
+/// `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Folder to write to.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Number that decides everything in the region.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Learners in the region.
+    #[arg(long, default_value_t = 1000)]
+    pub learners: u64,
+    /// School days with marks.
+    #[arg(long, default_value_t = 5)]
+    pub days: u32,
+    /// Write all persons of a supplier into one package, however large.
+    #[arg(long)]
+    pub one_package: bool,
+}
+
+/// `package`.
+#[derive(Debug, Subcommand)]
+pub enum Package {
+    /// Send package files to a gateway.
+    Send {
+        /// Signed packages.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Address of the gateway, for example http://127.0.0.1:8080.
+        #[arg(long)]
+        to: String,
+        /// One JSON object a package.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check package files as the gateway and the worker would, without a database.
+    Validate {
+        /// Packages.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// One JSON object a package.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say where a package is.
+    Status(PackageName),
+    /// Print the latest receipt of a package.
+    Receipt(PackageName),
+    /// List packages, newest first.
+    List(PackageFilter),
+    /// Show a package: attempts, counts, findings.
+    Show(PackageName),
+    /// Process packages again.
+    Replay {
+        /// Which packages: a number, a UUID, or nothing to use the filter.
+        package: Option<String>,
+        /// Which packages, when none is named.
+        #[command(flatten)]
+        filter: PackageFilter,
+        /// Why; kept with the new attempt.
+        #[arg(long)]
+        reason: String,
+        /// Who asks; default the login name.
+        #[arg(long, env = "USER", default_value = "operator")]
+        actor: String,
+        /// Waive the guard that holds a snapshot.
+        #[arg(long)]
+        approve: bool,
+    },
+}
+
+/// A package by our number or the supplier's UUID.
+#[derive(Debug, Args)]
+pub struct PackageName {
+    /// Our number or the supplier's UUID.
+    pub package: String,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Filter of packages; all conditions hold together.
+#[derive(Debug, Args)]
+pub struct PackageFilter {
+    /// `received`, `waiting`, `registered`, `rejected` or `failed`.
+    #[arg(long, value_parser = ["received", "waiting", "registered", "rejected", "failed"])]
+    pub state: Option<String>,
+    /// Mnemonic of the supplier.
+    #[arg(long)]
+    pub supplier: Option<String>,
+    /// Code of a finding or of the reason.
+    #[arg(long)]
+    pub code: Option<String>,
+    /// Received at or after this instant.
+    #[arg(long)]
+    pub since: Option<DateTime<Utc>>,
+    /// Received before this instant.
+    #[arg(long)]
+    pub until: Option<DateTime<Utc>>,
+    /// Most packages to take.
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// Go on below this package number.
+    #[arg(long)]
+    pub before: Option<i64>,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `supplier`.
+#[derive(Debug, Subcommand)]
+pub enum Supplier {
+    /// Register a supplier.
+    Add {
+        /// Mnemonic, for example DIARY0001.
+        mnemonic: String,
+        /// Name for people.
+        #[arg(long)]
+        name: String,
+        /// `diary`, `preschool`, `xls` or `other`.
+        #[arg(long, default_value = "other", value_parser = ["diary", "preschool", "xls", "other"])]
+        kind: String,
+        /// Certificates that may sign for it, PEM.
+        #[arg(long)]
+        certificate: Vec<PathBuf>,
+        /// Only the organisations granted to it.
+        #[arg(long)]
+        limited: bool,
+        /// A failed check digit refuses the record.
+        #[arg(long)]
+        strict_checksums: bool,
+        /// Take packages marked as test.
+        #[arg(long)]
+        test_packages: bool,
+    },
+    /// List suppliers.
+    List {
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Register one more certificate, for example the successor.
+    AddCertificate {
+        /// Mnemonic.
+        mnemonic: String,
+        /// PEM file.
+        certificate: PathBuf,
+    },
+    /// Take a certificate back.
+    WithdrawCertificate {
+        /// Lower-case hex SHA-256 of the certificate.
+        sha256: String,
+    },
+    /// Refuse all packages of a supplier.
+    Block {
+        /// Mnemonic.
+        mnemonic: String,
+    },
+    /// Take packages again.
+    Unblock {
+        /// Mnemonic.
+        mnemonic: String,
+    },
+    /// Entrust an organisation to a limited supplier.
+    Grant {
+        /// Mnemonic.
+        mnemonic: String,
+        /// Registry number of the organisation.
+        organisation: i64,
+    },
+}
+
+/// `federal`.
+#[derive(Debug, Subcommand)]
+pub enum Federal {
+    /// Register a system of the federal segment.
+    Add {
+        /// Mnemonic.
+        mnemonic: String,
+        /// Name for people.
+        #[arg(long)]
+        name: String,
+        /// Its certificate, PEM.
+        #[arg(long)]
+        certificate: PathBuf,
+    },
+    /// List them.
+    List {
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `authority`.
+#[derive(Debug, Subcommand)]
+pub enum Authority {
+    /// Trust a certification authority.
+    Add {
+        /// PEM file.
+        certificate: PathBuf,
+    },
+    /// List trusted authorities.
+    List {
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `dictionary`.
+#[derive(Debug, Subcommand)]
+pub enum Dictionary {
+    /// List dictionaries, or the codes of one.
+    List {
+        /// Name of the dictionary.
+        name: Option<String>,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Load a CSV file `dictionary;version;code;title`.
+    Load {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Say what a supplier's code means.
+    Map {
+        /// Mnemonic of the supplier.
+        supplier: String,
+        /// Name of the dictionary.
+        dictionary: String,
+        /// The supplier's code.
+        foreign: String,
+        /// Our code.
+        code: String,
+    },
+}
+
+/// `audit`.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check every row against its hash.
+    Verify,
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// What to measure: `verify`, `accept`, `apply`, `federal`, `memory`, `start`; all by default.
+    #[arg(value_parser = ["verify", "accept", "apply", "federal", "memory", "start"])]
+    pub what: Vec<String>,
+    /// PostgreSQL with the right to create databases.
+    #[arg(long, env = "KONTINGENT_TEST_DATABASE_URL")]
+    pub database: Option<String>,
+    /// RabbitMQ.
+    #[arg(long, env = "KONTINGENT_TEST_BROKER_URL")]
+    pub broker: Option<String>,
+    /// Persons in the filled registry.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub persons: u64,
+    /// Smaller by this factor, for a quick look.
+    #[arg(long, default_value_t = 1)]
+    pub divide: u64,
+    /// One JSON object a figure.
+    #[arg(long)]
+    pub json: bool,
+}
