@@ -4,6 +4,7 @@
 //! `model`, `telemetry` · `codec` · `normalise`, `storage`, `broker`, `trust`, `http` ·
 //! `exchange` · `gateway`, `federal`, `worker`, `web`, `ops` · `config`, `app`.
 
+pub mod app;
 pub mod broker;
 pub mod codec;
 pub mod config;
