@@ -2,5 +2,7 @@
 
 pub mod base64;
 pub mod inflate;
+pub mod intake;
+pub mod soap;
 pub mod unzip;
 pub mod xml;

@@ -143,9 +143,9 @@ impl Db {
     /// [`DbError::Unavailable`].
     pub async fn begin_read(&self) -> Result<Tx, DbError> {
         Ok(match self {
-            Self::Postgres(pool) => {
-                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-            }
+            Self::Postgres(pool) => Tx::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            ),
             Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
         })
     }
