@@ -37,7 +37,7 @@ CREATE TABLE trust_anchor (
     added_at {instant} NOT NULL -- when it was added
 );
 
--- Grows with every change of suppliers, certificates or authorities, so that processes notice; one row.
+-- Grows with every change of suppliers, certificates, authorities or dictionaries, so that processes notice; one row.
 CREATE TABLE party_change (
     one bigint PRIMARY KEY CHECK (one = 1), -- always 1
     generation bigint NOT NULL -- number of changes so far
@@ -54,7 +54,8 @@ CREATE TABLE supplier_organisation (
 CREATE TABLE dictionary_code (
     dictionary text NOT NULL, -- name of the dictionary, for example identity-document
     version text NOT NULL, -- version of the list
-    code text NOT NULL, -- canonical code
+    code text NOT NULL, -- code in this version
+    canonical text NOT NULL, -- the same in the version whose codes are stored
     title text NOT NULL, -- Russian title
     PRIMARY KEY (dictionary, version, code)
 );

@@ -3,8 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::args;
-use crate::storage::db::{Db, DbError, Row};
-use crate::storage::ids::Ids;
+use crate::storage::db::{Db, DbError, Row, Tx};
 
 /// A registered system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,32 +35,26 @@ pub struct SystemCertificate {
     pub not_after: DateTime<Utc>,
 }
 
-/// Registers a system, or another certificate of a registered one. The name is renewed.
-/// Returns the number of the system.
+/// Registers a system, or another certificate of a registered one, whose name is renewed.
+/// `fresh` is the number of a new system. Returns the number of the system.
 ///
 /// # Errors
 /// [`DbError::Duplicate`] when the certificate is registered already.
 pub async fn add(
-    db: &Db,
-    ids: &Ids,
+    tx: &mut Tx,
+    fresh: i64,
     mnemonic: &str,
     name: &str,
     certificate: &SystemCertificate,
+    at: DateTime<Utc>,
 ) -> Result<i64, DbError> {
-    let fresh = ids.one("federal_system").await?;
-    let now = db.now_sql();
-    let mut tx = db.begin().await?;
-    let sql = format!(
-        "INSERT INTO federal_system (id, mnemonic, name, status, created_at) \
-         VALUES ($1, $2, $3, 'active', {now}) \
-         ON CONFLICT (mnemonic) DO UPDATE SET name = excluded.name RETURNING id"
-    );
-    let row = tx.query_one(&sql, args![fresh, mnemonic, name]).await?;
+    let sql = "INSERT INTO federal_system (id, mnemonic, name, status, created_at) \
+        VALUES ($1, $2, $3, 'active', $4) \
+        ON CONFLICT (mnemonic) DO UPDATE SET name = excluded.name RETURNING id";
+    let row = tx.query_one(sql, args![fresh, mnemonic, name, at]).await?;
     let id: i64 = row.map_or(Ok(fresh), |row| row.get(0))?;
-    let sql = format!(
-        "INSERT INTO federal_certificate (sha256, system_id, der, subject, not_before, \
-         not_after, added_at) VALUES ($1, $2, $3, $4, $5, $6, {now})"
-    );
+    let sql = "INSERT INTO federal_certificate (sha256, system_id, der, subject, not_before, \
+        not_after, added_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let values = args![
         certificate.sha256.as_str(),
         id,
@@ -69,9 +62,9 @@ pub async fn add(
         certificate.subject.as_str(),
         certificate.not_before,
         certificate.not_after,
+        at,
     ];
-    tx.execute(&sql, values).await?;
-    tx.commit().await?;
+    tx.execute(sql, values).await?;
     Ok(id)
 }
 

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod db;
+pub mod dictionary;
 pub mod federal_system;
 pub mod ids;
 pub mod input;

@@ -112,17 +112,26 @@ pub async fn set_blocked(tx: &mut Tx, mnemonic: &str, blocked: bool) -> Result<b
     Ok(changed == 1)
 }
 
-/// Entrusts organisations, by registry id, to a supplier, in place of those it had.
+/// Entrusts an organisation, by its registry id, to a supplier; says whether that is new.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn entrust(tx: &mut Tx, id: SupplierId, organisations: &[i64]) -> Result<(), DbError> {
-    tx.execute("DELETE FROM supplier_organisation WHERE supplier_id = $1", args![id.0]).await?;
-    for &organisation in organisations {
-        let sql = "INSERT INTO supplier_organisation VALUES ($1, $2)";
-        tx.execute(sql, args![id.0, organisation]).await?;
-    }
-    note_change(tx).await
+pub async fn grant(tx: &mut Tx, id: SupplierId, organisation: i64) -> Result<bool, DbError> {
+    let sql = "INSERT INTO supplier_organisation (supplier_id, organisation_id) \
+        VALUES ($1, $2) ON CONFLICT (supplier_id, organisation_id) DO NOTHING";
+    let changed = tx.execute(sql, args![id.0, organisation]).await?;
+    note_change(tx).await?;
+    Ok(changed == 1)
+}
+
+/// Organisations entrusted to a supplier, by registry id.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn granted(db: &Db, id: SupplierId) -> Result<Vec<i64>, DbError> {
+    let sql = "SELECT organisation_id FROM supplier_organisation WHERE supplier_id = $1 \
+        ORDER BY organisation_id";
+    db.query(sql, args![id.0]).await?.iter().map(|row| row.get(0)).collect()
 }
 
 /// Certificates of a supplier, withdrawn ones left out, newest first.
@@ -190,6 +199,16 @@ pub async fn withdraw_certificate(
     Ok(changed == 1)
 }
 
+/// The supplier for which a certificate was ever registered, withdrawn or not: its mnemonic.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn certificate_owner(tx: &mut Tx, sha256: &str) -> Result<Option<String>, DbError> {
+    let sql = "SELECT s.mnemonic FROM supplier_certificate c \
+        JOIN supplier s ON s.id = c.supplier_id WHERE c.sha256 = $1";
+    tx.query_one(sql, args![sha256]).await?.map(|row| row.get(0)).transpose()
+}
+
 /// DER of all authorities.
 ///
 /// # Errors
@@ -244,7 +263,7 @@ pub async fn generation(db: &Db) -> Result<i64, DbError> {
     row.map_or(Ok(0), |row| row.get(0))
 }
 
-async fn note_change(tx: &mut Tx) -> Result<(), DbError> {
+pub(super) async fn note_change(tx: &mut Tx) -> Result<(), DbError> {
     let sql = "INSERT INTO party_change (one, generation) VALUES (1, 1) \
         ON CONFLICT (one) DO UPDATE SET generation = party_change.generation + 1";
     tx.execute(sql, vec![]).await.map(|_| ())
