@@ -3,6 +3,7 @@
 pub mod base64;
 pub mod inflate;
 pub mod intake;
+pub mod mtom;
 pub mod package;
 pub mod soap;
 pub mod unzip;
