@@ -52,8 +52,9 @@ CREATE TABLE mailbox_answer (
     root_namespace text NOT NULL, -- namespace of the content's root element
     root_element text NOT NULL, -- local name of the content's root element
     request_element text NOT NULL, -- local name of the request's root element, in the same namespace
-    content {bytes}, -- zstd frame of the sender's data and signature; forgotten when acknowledged
-    content_sha256 {bytes} NOT NULL, -- SHA-256 of those bytes, kept
+    content {bytes}, -- zstd frame of the data we provide; forgotten when acknowledged
+    content_sha256 {bytes} NOT NULL, -- SHA-256 of that data, kept
+    signature text NOT NULL, -- our ds:Signature over that data as its provider
     queued_at {instant} NOT NULL, -- when it was put in the queue, which is first in, first out
     sequence bigint NOT NULL, -- order among answers queued in the same instant
     deliveries bigint NOT NULL, -- times it was handed out
@@ -73,8 +74,8 @@ CREATE TABLE disclosure (
     request_id {uuid} NOT NULL REFERENCES mailbox_request (message_id), -- with which message
     question text NOT NULL, -- which question: root element of the request
     purpose text NOT NULL, -- why, in the words of the asker
-    criteria {json} NOT NULL, -- whom or what was asked about
-    answered {json} NOT NULL, -- how much of each kind was told
+    criteria text NOT NULL, -- whom or what was asked about, as JSON
+    answered text NOT NULL, -- how much of each kind was told, as JSON
     persons bigint NOT NULL -- number of persons it told about
 );
 CREATE INDEX disclosure_system ON disclosure (system_id, at);

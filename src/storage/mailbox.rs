@@ -60,10 +60,12 @@ pub struct Answer {
     pub message_id: Uuid,
     /// Local name of the content's root element, in the namespace of the request.
     pub element: String,
-    /// The sender's data with the sender's signature.
+    /// The data we provide.
     pub content: Vec<u8>,
     /// SHA-256 of [`Answer::content`].
     pub sha256: Vec<u8>,
+    /// Our `ds:Signature` over it as its provider.
+    pub signature: String,
     /// Order among answers queued in the same instant.
     pub sequence: i64,
 }
@@ -90,8 +92,10 @@ pub struct Leased {
     pub reference: Option<Uuid>,
     /// Code of the state service.
     pub transaction_code: Option<String>,
-    /// The sender's data with the sender's signature.
+    /// The data we provide.
     pub content: Vec<u8>,
+    /// Our `ds:Signature` over it as its provider.
+    pub signature: String,
     /// When it was queued.
     pub queued_at: DateTime<Utc>,
 }
@@ -134,8 +138,9 @@ pub async fn put(
     tx.execute(sql, values).await?;
     let sql = format!(
         "INSERT INTO mailbox_answer (message_id, request_id, system_id, node_id, \
-         root_namespace, root_element, request_element, content, content_sha256, queued_at, \
-         sequence, deliveries) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {}, $10, 0)",
+         root_namespace, root_element, request_element, content, content_sha256, signature, \
+         queued_at, sequence, deliveries) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {}, $11, 0)",
         db.now_sql()
     );
     let values = args![
@@ -148,10 +153,21 @@ pub async fn put(
         request.element.as_str(),
         compress(&answer.content)?,
         answer.sha256.clone(),
+        answer.signature.as_str(),
         answer.sequence,
     ];
     tx.execute(&sql, values).await?;
     Ok(())
+}
+
+/// Whether the queue holds at least so many answers that nobody has acknowledged.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn is_full(db: &Db, system: i64, node: &str, limit: i64) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM mailbox_answer WHERE system_id = $1 AND node_id = $2 \
+        AND acknowledged_at IS NULL LIMIT 1 OFFSET $3";
+    Ok(db.query_one(sql, args![system, node, limit - 1]).await?.is_some())
 }
 
 /// Hands out the first answer that nobody holds, and hides it for [`LEASE_SECONDS`].
@@ -176,7 +192,7 @@ pub async fn lease(
          SELECT message_id FROM mailbox_answer WHERE system_id = $1 AND node_id = $2 \
          AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= {now}) \
          {chosen}ORDER BY queued_at, sequence LIMIT 1 {}) \
-         RETURNING message_id, request_id, content, queued_at",
+         RETURNING message_id, request_id, content, queued_at, signature",
         db.skip_locked_sql()
     );
     let Some(row) = tx.query_one(&sql, values).await? else { return Ok(None) };
@@ -193,6 +209,7 @@ pub async fn lease(
         reference,
         transaction_code,
         content: decompress(&row)?,
+        signature: row.get(4)?,
         queued_at: row.get(3)?,
     }))
 }

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod db;
 pub mod dictionary;
+pub mod disclosure;
 pub mod federal_system;
 pub mod ids;
 pub mod input;

@@ -1,0 +1,189 @@
+//! A small document as a tree, for requests that are read whole and judged with all their flaws.
+
+use std::io::Read;
+
+use crate::codec::xml::{Event, Reader, Start};
+use crate::model::refusal::{Place, Refusal, RefusalCode};
+
+/// An element. Namespace declarations, comments and prefixes are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Namespace name; empty when it has none.
+    pub namespace: String,
+    /// Local name.
+    pub local: String,
+    /// Attributes: namespace name, local name, value.
+    pub attributes: Vec<(String, String, String)>,
+    /// All text directly inside.
+    pub text: String,
+    /// Elements directly inside.
+    pub children: Vec<Node>,
+    /// Where its start tag begins.
+    pub place: Place,
+}
+
+/// One place where a document does not follow its schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Where.
+    pub place: Place,
+    /// Russian text: what is wrong.
+    pub text: String,
+}
+
+impl Node {
+    /// Reads what follows a start tag already consumed, through its end tag.
+    ///
+    /// # Errors
+    /// What the reader refuses.
+    pub fn rest<R: Read>(
+        reader: &mut Reader<R>,
+        namespace: &str,
+        local: &str,
+    ) -> Result<Self, Refusal> {
+        let mut open = vec![Self {
+            namespace: namespace.to_owned(),
+            local: local.to_owned(),
+            attributes: Vec::new(),
+            text: String::new(),
+            children: Vec::new(),
+            place: reader.position(),
+        }];
+        loop {
+            match reader.next()? {
+                Event::Start(start) => open.push(Self::begin(start)),
+                Event::Text(text) => {
+                    if let Some(node) = open.last_mut() {
+                        node.text.push_str(text);
+                    }
+                }
+                Event::End(_) => {
+                    let Some(node) = open.pop() else { break };
+                    match open.last_mut() {
+                        Some(parent) => parent.children.push(node),
+                        None => return Ok(node),
+                    }
+                }
+                Event::Eof => break,
+            }
+        }
+        Err(RefusalCode::XmlMalformed.into())
+    }
+
+    fn begin(start: Start<'_>) -> Self {
+        let attributes = start.attributes();
+        Self {
+            namespace: start.namespace().to_owned(),
+            local: start.local().to_owned(),
+            attributes: attributes
+                .map(|a| (a.namespace.to_owned(), a.local.to_owned(), a.value.to_owned()))
+                .collect(),
+            text: String::new(),
+            children: Vec::new(),
+            place: start.place(),
+        }
+    }
+
+    /// Whether it has this expanded name.
+    pub fn is(&self, namespace: &str, local: &str) -> bool {
+        self.local == local && self.namespace == namespace
+    }
+
+    /// Value of an attribute without namespace.
+    pub fn attribute(&self, local: &str) -> Option<&str> {
+        let mut attributes = self.attributes.iter();
+        let found = attributes.find(|(namespace, name, _)| namespace.is_empty() && name == local);
+        found.map(|(_, _, value)| value.as_str())
+    }
+}
+
+/// Walks the children of an element in the order its schema gives them, noting what is wrong.
+#[derive(Debug)]
+pub struct Sequence<'n, 'f> {
+    parent: &'n Node,
+    next: usize,
+    flaws: &'f mut Vec<Flaw>,
+}
+
+impl<'n, 'f> Sequence<'n, 'f> {
+    /// Begins before the first child.
+    pub fn of(parent: &'n Node, flaws: &'f mut Vec<Flaw>) -> Self {
+        if !parent.text.trim().is_empty() {
+            flaws.push(Flaw {
+                place: parent.place,
+                text: format!("Элемент {} не должен содержать текст", parent.local),
+            });
+        }
+        Self { parent, next: 0, flaws }
+    }
+
+    /// The next child, if it has this name.
+    pub fn optional(&mut self, namespace: &str, local: &str) -> Option<&'n Node> {
+        let node = self.parent.children.get(self.next).filter(|node| node.is(namespace, local))?;
+        self.next += 1;
+        Some(node)
+    }
+
+    /// The next child, which must have this name. Its absence is a flaw.
+    pub fn required(&mut self, namespace: &str, local: &str) -> Option<&'n Node> {
+        let found = self.optional(namespace, local);
+        if found.is_none() {
+            let parent = &self.parent.local;
+            self.flaw(self.parent.place, format!("В элементе {parent} нет обязательного {local}"));
+        }
+        found
+    }
+
+    /// The next child, whatever it is.
+    pub fn any(&mut self) -> Option<&'n Node> {
+        let node = self.parent.children.get(self.next)?;
+        self.next += 1;
+        Some(node)
+    }
+
+    /// Notes a flaw.
+    pub fn flaw(&mut self, place: Place, text: impl Into<String>) {
+        self.flaws.push(Flaw { place, text: text.into() });
+    }
+
+    /// Walks the children of an element met on the way, noting flaws in the same list.
+    pub fn inside<'m>(&mut self, node: &'m Node) -> Sequence<'m, '_> {
+        Sequence::of(node, self.flaws)
+    }
+
+    /// Text of an element without children, trimmed, of at most so many characters.
+    /// Anything else is a flaw and gives `None`.
+    pub fn text<'m>(&mut self, node: &'m Node, limit: usize) -> Option<&'m str> {
+        let (value, name) = (node.text.trim(), &node.local);
+        if let Some(child) = node.children.first() {
+            self.flaw(child.place, format!("Элемент {name} не может содержать другие элементы"));
+            return None;
+        }
+        if value.chars().count() > limit {
+            self.flaw(node.place, format!("Значение {name} длиннее {limit} символов"));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// As [`Sequence::text`], and not empty.
+    pub fn filled<'m>(&mut self, node: &'m Node, limit: usize) -> Option<&'m str> {
+        let value = self.text(node, limit)?;
+        if value.is_empty() {
+            self.flaw(node.place, format!("Не заполнено {}", node.local));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// Ends the walk: a child that is left is a flaw.
+    pub fn finish(self) {
+        if let Some(node) = self.parent.children.get(self.next) {
+            let (child, parent) = (&node.local, &self.parent.local);
+            self.flaws.push(Flaw {
+                place: node.place,
+                text: format!("Элемент {child} здесь не предусмотрен схемой (внутри {parent})"),
+            });
+        }
+    }
+}
