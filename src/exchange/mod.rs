@@ -1,1 +1,3 @@
 //! The sentences of the system: accept, process, answer, replay, relay, sweep.
+
+pub mod delivery;

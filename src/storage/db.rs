@@ -193,16 +193,12 @@ impl Db {
 
     /// SQL expression of the database's current instant.
     pub fn now_sql(&self) -> &'static str {
-        if self.is_postgres() { "now()" } else { "strftime('%Y-%m-%dT%H:%M:%f+00:00','now')" }
+        now_sql(self.is_postgres())
     }
 
     /// SQL expression of an instant so many seconds after the database's now.
     pub fn after_sql(&self, seconds: u64) -> String {
-        if self.is_postgres() {
-            format!("now() + make_interval(secs => {seconds})")
-        } else {
-            format!("strftime('%Y-%m-%dT%H:%M:%f+00:00','now','+{seconds} seconds')")
-        }
+        after_sql(self.is_postgres(), seconds)
     }
 
     /// What follows a `SELECT` whose rows are claimed by this transaction.
@@ -354,6 +350,42 @@ impl Tx {
     /// Whether this is PostgreSQL.
     pub fn is_postgres(&self) -> bool {
         matches!(self, Self::Postgres(_))
+    }
+
+    /// SQL expression of the database's current instant; on PostgreSQL the begin of the transaction.
+    pub fn now_sql(&self) -> &'static str {
+        now_sql(self.is_postgres())
+    }
+
+    /// SQL expression of an instant so many seconds after [`Tx::now_sql`].
+    pub fn after_sql(&self, seconds: u64) -> String {
+        after_sql(self.is_postgres(), seconds)
+    }
+
+    /// SQL expression of an instant so many seconds before [`Tx::now_sql`].
+    pub fn before_sql(&self, seconds: u64) -> String {
+        if self.is_postgres() {
+            format!("now() - make_interval(secs => {seconds})")
+        } else {
+            format!("strftime('%Y-%m-%dT%H:%M:%f+00:00','now','-{seconds} seconds')")
+        }
+    }
+
+    /// What follows a `SELECT` whose rows are claimed by this transaction.
+    pub fn skip_locked_sql(&self) -> &'static str {
+        if self.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" }
+    }
+}
+
+fn now_sql(postgres: bool) -> &'static str {
+    if postgres { "now()" } else { "strftime('%Y-%m-%dT%H:%M:%f+00:00','now')" }
+}
+
+fn after_sql(postgres: bool, seconds: u64) -> String {
+    if postgres {
+        format!("now() + make_interval(secs => {seconds})")
+    } else {
+        format!("strftime('%Y-%m-%dT%H:%M:%f+00:00','now','+{seconds} seconds')")
     }
 }
 

@@ -2,6 +2,7 @@
 //! SQL stops here; transactions begin and end in `exchange`.
 
 pub mod audit;
+pub mod content;
 pub mod db;
 pub mod dictionary;
 pub mod disclosure;

@@ -1,0 +1,316 @@
+//! The XML of a package as it is kept: SHA-256 of the document, and zstd frames of at most
+//! 1 MiB of it each, in memory while few, else in a nameless file that a crash leaves no trace of.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use openssl::sha::Sha256;
+
+/// Bytes of XML in one frame.
+const FRAME_BYTES: usize = 1 << 20;
+
+/// Frames kept in memory before the spool is used.
+const FRAMES_IN_MEMORY: usize = 4;
+
+/// Compression level: speed first.
+const LEVEL: i32 = 1;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Compresses into one frame with a checksum.
+///
+/// # Errors
+/// When memory runs out.
+pub fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            None => {
+                let mut made = zstd::bulk::Compressor::new(LEVEL)?;
+                made.include_checksum(true)?;
+                slot.insert(made)
+            }
+        };
+        let mut frame = compressor.compress(plain)?;
+        frame.shrink_to_fit();
+        Ok(frame)
+    })
+}
+
+/// Undoes [`compress`], for whatever length.
+///
+/// # Errors
+/// When the bytes are no intact frame.
+pub fn decompress(frame: &[u8]) -> io::Result<Vec<u8>> {
+    zstd::stream::decode_all(frame)
+}
+
+/// A document, whole.
+#[derive(Debug)]
+pub struct Content {
+    /// SHA-256 of the document.
+    pub sha256: [u8; 32],
+    /// Its length.
+    pub bytes: u64,
+    /// The document.
+    pub frames: Frames,
+}
+
+/// Frames in order.
+#[derive(Debug)]
+pub struct Frames {
+    memory: Vec<Vec<u8>>,
+    spooled: Option<File>,
+    spooled_bytes: u64,
+    count: usize,
+    spool: PathBuf,
+}
+
+impl Frames {
+    /// None yet; `spool` is the folder for many.
+    pub fn new(spool: &Path) -> Self {
+        let spool = spool.to_owned();
+        Self { memory: Vec::new(), spooled: None, spooled_bytes: 0, count: 0, spool }
+    }
+
+    /// Number of frames.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether all are in memory.
+    pub fn in_memory(&self) -> bool {
+        self.spooled.is_none()
+    }
+
+    /// Bytes of all frames.
+    pub fn stored_bytes(&self) -> u64 {
+        self.spooled_bytes + self.memory.iter().map(|frame| frame.len() as u64).sum::<u64>()
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// Those of the spool.
+    pub fn push(&mut self, frame: Vec<u8>) -> io::Result<()> {
+        self.count += 1;
+        if self.spooled.is_none() && self.memory.len() < FRAMES_IN_MEMORY {
+            self.memory.push(frame);
+            return Ok(());
+        }
+        if self.spooled.is_none() {
+            self.spooled = Some(tempfile::tempfile_in(&self.spool)?);
+        }
+        for frame in std::mem::take(&mut self.memory).into_iter().chain([frame]) {
+            self.spill(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the frames that are in memory.
+    pub fn take_memory(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.memory)
+    }
+
+    /// Walks the frames from the first.
+    pub fn cursor(&self) -> io::Result<Cursor> {
+        let file = self.spooled.as_ref().map(File::try_clone).transpose()?;
+        Ok(Cursor { memory: self.memory.clone().into_iter(), file, at: 0, end: self.spooled_bytes })
+    }
+
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// Those of the spool.
+    pub fn reader(&self) -> io::Result<FrameReader> {
+        Ok(FrameReader { cursor: self.cursor()?, plain: Vec::new(), at: 0 })
+    }
+
+    fn spill(&mut self, frame: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.spooled else { return Ok(()) };
+        let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
+        file.write_all(&length.to_be_bytes())?;
+        file.write_all(frame)?;
+        self.spooled_bytes += 4 + frame.len() as u64;
+        Ok(())
+    }
+}
+
+/// A walk over frames.
+#[derive(Debug)]
+pub struct Cursor {
+    memory: std::vec::IntoIter<Vec<u8>>,
+    file: Option<File>,
+    at: u64,
+    end: u64,
+}
+
+impl Cursor {
+    /// The next frame.
+    ///
+    /// # Errors
+    /// Those of the spool.
+    pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = &self.file else { return Ok(self.memory.next()) };
+        if self.at == self.end {
+            return Ok(None);
+        }
+        let mut length = [0; 4];
+        file.read_exact_at(&mut length, self.at)?;
+        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+        file.read_exact_at(&mut frame, self.at + 4)?;
+        self.at += 4 + frame.len() as u64;
+        Ok(Some(frame))
+    }
+}
+
+/// Reads the document out of its frames.
+#[derive(Debug)]
+pub struct FrameReader {
+    cursor: Cursor,
+    plain: Vec<u8>,
+    at: usize,
+}
+
+impl Read for FrameReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.plain.len() {
+            let Some(frame) = self.cursor.next()? else { return Ok(0) };
+            self.plain = decompress(&frame)?;
+            self.at = 0;
+        }
+        let taken = buffer.len().min(self.plain.len() - self.at);
+        buffer[..taken].copy_from_slice(&self.plain[self.at..self.at + taken]);
+        self.at += taken;
+        Ok(taken)
+    }
+}
+
+/// Hashes and compresses a document while it passes.
+pub struct Collector {
+    sha: Sha256,
+    plain: Vec<u8>,
+    bytes: u64,
+    frames: Frames,
+}
+
+impl Collector {
+    /// Begins with nothing; `spool` is the folder for large documents.
+    pub fn new(spool: &Path) -> Self {
+        Self { sha: Sha256::new(), plain: Vec::new(), bytes: 0, frames: Frames::new(spool) }
+    }
+
+    /// Adds the next bytes.
+    ///
+    /// # Errors
+    /// Those of the spool.
+    pub fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.sha.update(bytes);
+        self.bytes += bytes.len() as u64;
+        while self.plain.len() + bytes.len() >= FRAME_BYTES {
+            let (now, later) = bytes.split_at(FRAME_BYTES - self.plain.len());
+            self.plain.extend_from_slice(now);
+            self.frames.push(compress(&self.plain)?)?;
+            self.plain.clear();
+            bytes = later;
+        }
+        self.plain.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The document so far is the document.
+    ///
+    /// # Errors
+    /// Those of the spool.
+    pub fn finish(mut self) -> io::Result<Content> {
+        if !self.plain.is_empty() {
+            self.frames.push(compress(&self.plain)?)?;
+        }
+        Ok(Content { sha256: self.sha.finish(), bytes: self.bytes, frames: self.frames })
+    }
+}
+
+/// A source that shows all it yields to a [`Collector`].
+pub struct Tee<'a, R> {
+    source: R,
+    collector: &'a mut Collector,
+}
+
+impl<'a, R: Read> Tee<'a, R> {
+    /// Reads `source`.
+    pub fn new(source: R, collector: &'a mut Collector) -> Self {
+        Self { source, collector }
+    }
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let taken = self.source.read(buffer)?;
+        self.collector.push(&buffer[..taken])?;
+        Ok(taken)
+    }
+}
+
+/// Stored frames on their way back, hashed as they come.
+pub struct Checker {
+    sha: Sha256,
+    bytes: u64,
+    frames: Frames,
+}
+
+impl Checker {
+    /// Begins with nothing; `spool` is the folder for large documents.
+    pub fn new(spool: &Path) -> Self {
+        Self { sha: Sha256::new(), bytes: 0, frames: Frames::new(spool) }
+    }
+
+    /// Adds the next stored frame.
+    ///
+    /// # Errors
+    /// When it is no intact frame, or those of the spool.
+    pub fn push(&mut self, frame: Vec<u8>) -> io::Result<()> {
+        let plain = decompress(&frame)?;
+        self.sha.update(&plain);
+        self.bytes += plain.len() as u64;
+        self.frames.push(frame)
+    }
+
+    /// What came.
+    pub fn finish(self) -> Content {
+        Content { sha256: self.sha.finish(), bytes: self.bytes, frames: self.frames }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_comes_back_from_memory_and_from_the_spool() {
+        let spool = tempfile::tempdir().unwrap();
+        for megabytes in [0, 1, 3, 9] {
+            let document: Vec<u8> =
+                (0..megabytes * 1_000_000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
+            let mut collector = Collector::new(spool.path());
+            let mut seen = Vec::new();
+            Tee::new(&document[..], &mut collector).read_to_end(&mut seen).unwrap();
+            let content = collector.finish().unwrap();
+            let mut checker = Checker::new(spool.path());
+            let mut cursor = content.frames.cursor().unwrap();
+            while let Some(frame) = cursor.next().unwrap() {
+                checker.push(frame).unwrap();
+            }
+            let again = checker.finish();
+            assert_eq!((again.sha256, again.bytes), (content.sha256, document.len() as u64));
+            let mut read = Vec::new();
+            content.frames.reader().unwrap().read_to_end(&mut read).unwrap();
+            assert!(read == document && seen == document);
+        }
+        assert_eq!(std::fs::read_dir(spool.path()).unwrap().count(), 0);
+    }
+}
