@@ -1,6 +1,7 @@
 //! Vocabulary of the whole system: ids, records, findings, refusals, states. No I/O.
 
 pub mod clock;
+pub mod dictionary;
 pub mod federal;
 pub mod finding;
 pub mod ids;

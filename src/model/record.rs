@@ -54,8 +54,10 @@ pub enum RawValue {
     Text(String),
     /// `xsi:nil="true"`: clear the value.
     Nil,
-    /// Something a field cannot be: child elements, or a foreign namespace.
+    /// Something a field cannot be: child elements, text beside them, or a foreign namespace.
     Malformed,
+    /// Stands in place of the fields of a record that is larger than the limit.
+    Oversize,
 }
 
 /// What a record says of one field of the registry.

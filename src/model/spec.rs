@@ -2,6 +2,10 @@
 //! applying and history follow. One `KindSpec` a kind, in `normalise/<kind>.rs`.
 
 use crate::model::kind::Kind;
+use crate::model::record::Value;
+
+/// Longest external id, in characters.
+pub const EXTERNAL_ID_LENGTH: usize = 100;
 
 /// A record kind: its table and its fields.
 #[derive(Debug)]
@@ -12,12 +16,30 @@ pub struct KindSpec {
     pub table: &'static str,
     /// Fields besides `ExternalId`, in the order of the XSD and of the columns.
     pub fields: &'static [FieldSpec],
+    /// Columns that follow from the fields: search keys, marks of quality.
+    pub derived: &'static [Derived],
+    /// Computes the values of `derived` from the values of `fields`, both in order.
+    pub derive: fn(&[Option<Value>]) -> Vec<Option<Value>>,
+}
+
+/// A column that follows from the fields; it is not part of the history.
+#[derive(Debug)]
+pub struct Derived {
+    /// Column of the registry table.
+    pub column: &'static str,
+    /// Its type.
+    pub storage: Storage,
 }
 
 impl KindSpec {
     /// Index of the field with this element name.
     pub fn position(&self, element: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.element == element)
+    }
+
+    /// Index of the field with this column.
+    pub fn column(&self, column: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.column == column)
     }
 }
 
@@ -30,8 +52,20 @@ pub struct FieldSpec {
     pub column: &'static str,
     /// Lexical rule and storage type.
     pub ty: FieldType,
-    /// Whether a new record without it is refused.
+    /// Whether a record without it is refused, be it new or known.
     pub required: bool,
+}
+
+impl FieldSpec {
+    /// A field that every record has.
+    pub const fn required(element: &'static str, column: &'static str, ty: FieldType) -> Self {
+        Self { element, column, ty, required: true }
+    }
+
+    /// A field that a record may leave out (keep the value) or clear.
+    pub const fn optional(element: &'static str, column: &'static str, ty: FieldType) -> Self {
+        Self { element, column, ty, required: false }
+    }
 }
 
 /// Lexical rule of a field; the storage type follows from it.
@@ -61,6 +95,8 @@ pub enum FieldType {
     Inn,
     /// State registration number, 13 or 15 digits.
     Ogrn,
+    /// Reason code of tax registration: nine characters, the fifth and sixth may be letters.
+    Kpp,
     /// Digits only, one of these lengths.
     Digits(&'static [usize]),
     /// `2026/2027`: the second year follows the first.
