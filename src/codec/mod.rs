@@ -1,6 +1,7 @@
 //! Bytes to values and back: XML, signatures, SOAP, packages, receipts.
 
 pub mod base64;
+pub mod c14n;
 pub mod federal;
 pub mod inflate;
 pub mod intake;
@@ -11,3 +12,4 @@ pub mod smev3;
 pub mod soap;
 pub mod unzip;
 pub mod xml;
+pub mod xmldsig;

@@ -143,6 +143,12 @@ impl<'a> Start<'a> {
         core.attributes().iter().map(move |attr: &Attr| (core.attribute(attr), attr.binding))
     }
 
+    /// Prefixes declared here and above, the empty one included; one may come twice.
+    pub(in crate::codec) fn prefixes(self) -> impl Iterator<Item = &'a str> {
+        let core = self.core;
+        (0..core.bindings.len()).map(move |binding| core.bound_prefix(binding))
+    }
+
     /// Number of the binding of a prefix here.
     pub(in crate::codec) fn lookup(self, prefix: &str) -> Option<usize> {
         self.core.lookup(prefix)

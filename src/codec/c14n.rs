@@ -1,0 +1,280 @@
+//! Exclusive XML canonicalisation 1.0 without comments, event by event into a sink.
+//!
+//! It writes each whole element that it is given, from its start tag to its end tag, as
+//! `http://www.w3.org/2001/10/xml-exc-c14n#` says; namespaces declared above the first element
+//! are known through the reader.
+
+use openssl::sha::{Sha256, Sha512};
+
+use super::xml::{Event, Limits, Reader, Start, XmlError};
+
+/// Bytes gathered before they are hashed: many small pieces would cost more than their hash.
+const GATHER: usize = 16 << 10;
+
+/// The binding of no namespace and the one of `xml`: never written.
+const BUILT_IN: [bool; 2] = [true, true];
+
+/// Where canonical bytes go.
+pub trait Sink {
+    /// Takes the next bytes.
+    fn write(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Hashes that a reference may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// A hash being computed.
+pub struct Digest {
+    gathered: Vec<u8>,
+    state: State,
+}
+
+enum State {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Digest {
+    /// Begins a hash.
+    pub fn new(algorithm: DigestAlgorithm) -> Self {
+        let state = match algorithm {
+            DigestAlgorithm::Sha256 => State::Sha256(Sha256::new()),
+            DigestAlgorithm::Sha512 => State::Sha512(Sha512::new()),
+        };
+        Self { gathered: Vec::with_capacity(GATHER), state }
+    }
+
+    /// Ends the hash.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.hash_gathered();
+        match self.state {
+            State::Sha256(state) => state.finish().to_vec(),
+            State::Sha512(state) => state.finish().to_vec(),
+        }
+    }
+
+    fn hash_gathered(&mut self) {
+        let Self { gathered, state } = self;
+        state.update(gathered);
+        gathered.clear();
+    }
+}
+
+impl State {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(state) => state.update(bytes),
+            Self::Sha512(state) => state.update(bytes),
+        }
+    }
+}
+
+impl Sink for Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        if bytes.len() > GATHER - self.gathered.len() {
+            self.hash_gathered();
+            if bytes.len() >= GATHER {
+                return self.state.update(bytes);
+            }
+        }
+        self.gathered.extend_from_slice(bytes);
+    }
+}
+
+/// A namespace that an open element has written, or found written above it.
+#[derive(Clone, Copy, Debug)]
+struct Rendered {
+    binding: usize,
+    depth: usize,
+}
+
+/// Writes events canonically.
+#[derive(Debug)]
+pub struct Canonicaliser<S> {
+    sink: S,
+    /// Prefixes treated as inclusive canonicalisation would; the empty one is `#default`.
+    inclusive: Vec<String>,
+    rendered: Vec<Rendered>,
+    /// By number of binding: an open element has rendered it.
+    known: Vec<bool>,
+    /// Namespaces to be written in this tag.
+    fresh: Vec<usize>,
+    /// Attributes of this tag, by number, in their order.
+    order: Vec<usize>,
+}
+
+impl<S: Sink> Canonicaliser<S> {
+    /// Begins at the start tag that comes first.
+    pub fn new(sink: S) -> Self {
+        Self::with_prefixes(sink, Vec::new())
+    }
+
+    /// The same with an `InclusiveNamespaces` list; the empty prefix stands for `#default`.
+    pub fn with_prefixes(sink: S, inclusive: Vec<String>) -> Self {
+        Self {
+            sink,
+            inclusive,
+            rendered: Vec::new(),
+            known: BUILT_IN.to_vec(),
+            fresh: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
+    /// Hands the sink back.
+    pub fn into_sink(self) -> S {
+        self.sink
+    }
+
+    /// Writes an event.
+    pub fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Start(start) => self.start(*start),
+            Event::Text(text) => self.text(text),
+            Event::End(end) => {
+                self.sink.write(b"</");
+                self.sink.write(end.qualified().as_bytes());
+                self.sink.write(b">");
+                while let Some(last) = self.rendered.last()
+                    && last.depth == end.depth()
+                {
+                    self.known[last.binding] = false;
+                    self.rendered.pop();
+                }
+            }
+            Event::Eof => {}
+        }
+    }
+
+    fn start(&mut self, start: Start<'_>) {
+        self.fresh.clear();
+        self.utilise(start, start.binding());
+        for (_, binding) in start.bound_attributes() {
+            self.utilise(start, binding);
+        }
+        for number in 0..self.inclusive.len() {
+            if let Some(binding) = start.lookup(&self.inclusive[number]) {
+                self.utilise(start, binding);
+            }
+        }
+        if self.fresh.is_empty()
+            && let Some(tag) = start.canonical()
+        {
+            self.sink.write(tag.as_bytes());
+            return self.sink.write(b">");
+        }
+        self.sink.write(b"<");
+        self.sink.write(start.qualified().as_bytes());
+        self.fresh.sort_unstable_by_key(|&binding| start.bound(binding).0);
+        for &binding in &self.fresh {
+            let (prefix, uri) = start.bound(binding);
+            self.sink.write(if prefix.is_empty() { b" xmlns" } else { b" xmlns:" });
+            self.sink.write(prefix.as_bytes());
+            write_value(&mut self.sink, uri);
+        }
+        self.attributes(start);
+        self.sink.write(b">");
+    }
+
+    /// Takes note that the tag uses a binding, and whether it has to declare it.
+    fn utilise(&mut self, start: Start<'_>, binding: usize) {
+        if self.known.get(binding).is_some_and(|&known| known) {
+            return;
+        }
+        // A binding that is not 0 and shadows nothing written is new even when it undeclares.
+        let (prefix, uri) = start.bound(binding);
+        let mut written = self.rendered.iter().rev().map(|rendered| start.bound(rendered.binding));
+        let above = written.find(|(written, _)| *written == prefix).map_or("", |(_, uri)| uri);
+        if above != uri {
+            self.fresh.push(binding);
+        }
+        if self.known.len() <= binding {
+            self.known.resize(binding + 1, false);
+        }
+        self.known[binding] = true;
+        self.rendered.push(Rendered { binding, depth: start.depth() });
+    }
+
+    fn attributes(&mut self, start: Start<'_>) {
+        let attributes = start.attributes();
+        if attributes.len() == 0 {
+            return;
+        }
+        let attributes: Vec<_> = attributes.collect();
+        self.order.clear();
+        self.order.extend(0..attributes.len());
+        self.order.sort_unstable_by_key(|&at| (attributes[at].namespace, attributes[at].local));
+        for &at in &self.order {
+            let attribute = attributes[at];
+            self.sink.write(b" ");
+            if !attribute.prefix.is_empty() {
+                self.sink.write(attribute.prefix.as_bytes());
+                self.sink.write(b":");
+            }
+            self.sink.write(attribute.local.as_bytes());
+            write_value(&mut self.sink, attribute.value);
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'&' | b'<' | b'>' | b'\r'))
+        {
+            self.sink.write(&rest[..at]);
+            self.sink.write(match rest[at] {
+                b'&' => b"&amp;",
+                b'<' => b"&lt;",
+                b'>' => b"&gt;",
+                _ => b"&#xD;",
+            });
+            rest = &rest[at + 1..];
+        }
+        self.sink.write(rest);
+    }
+}
+
+/// Writes `="…"` with the value escaped.
+fn write_value(sink: &mut impl Sink, value: &str) {
+    sink.write(b"=\"");
+    let special = |byte: &u8| matches!(byte, b'&' | b'<' | b'"' | b'\t' | b'\n' | b'\r');
+    let mut rest = value.as_bytes();
+    while let Some(at) = rest.iter().position(special) {
+        sink.write(&rest[..at]);
+        sink.write(match rest[at] {
+            b'&' => b"&amp;",
+            b'<' => b"&lt;",
+            b'"' => b"&quot;",
+            b'\t' => b"&#x9;",
+            b'\n' => b"&#xA;",
+            _ => b"&#xD;",
+        });
+        rest = &rest[at + 1..];
+    }
+    sink.write(rest);
+    sink.write(b"\"");
+}
+
+/// The canonical form of a whole document.
+pub fn canonicalise(document: &[u8], inclusive: Vec<String>) -> Result<Vec<u8>, XmlError> {
+    let mut reader = Reader::new(document, Limits::default());
+    let mut canonicaliser = Canonicaliser::with_prefixes(Vec::new(), inclusive);
+    loop {
+        match reader.next()? {
+            Event::Eof => return Ok(canonicaliser.into_sink()),
+            event => canonicaliser.event(&event),
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! The grammar of `ds:Signature`, by expanded names and in order; nothing beside it is let in.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io::Read;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{DSIG, DigestAlgorithm, ENVELOPED, EXCLUSIVE, SignatureAlgorithm, digest_from_uri};
+use crate::codec::c14n::{Canonicaliser, canonicalise};
+use crate::codec::xml::{Event, Reader, Start};
+use crate::model::refusal::{Refusal, RefusalCode};
+
+/// Most transforms looked at in one reference.
+const MAX_TRANSFORMS: usize = 3;
+/// Most certificates.
+const MAX_CERTIFICATES: usize = 5;
+/// Longest text of a simple element: a certificate in base64.
+const MAX_TEXT: usize = 64 << 10;
+/// Longest list of prefixes.
+const MAX_PREFIXES: usize = 16;
+/// Ids remembered, to tell a reference to another element from one to nothing.
+const MAX_IDS: usize = 4096;
+
+/// What a `ds:Signature` says.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) signed_info: Vec<u8>,
+    pub(super) algorithm: SignatureAlgorithm,
+    pub(super) uri: String,
+    pub(super) transforms: Vec<String>,
+    /// Prefixes of the reference's canonicalisation.
+    pub(super) prefixes: Vec<String>,
+    pub(super) digest: DigestAlgorithm,
+    pub(super) digest_value: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    pub(super) certificates: Vec<Vec<u8>>,
+}
+
+/// Ids met in a document. The signed element's may not come twice.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    /// The id that may be referred to.
+    signed: Option<String>,
+    others: HashSet<u64>,
+    hasher: RandomState,
+}
+
+/// Says whether an attribute of this name identifies its element to anyone.
+fn identifies(local: &str) -> bool {
+    local.eq_ignore_ascii_case("id")
+}
+
+impl Ids {
+    /// Ids of a document whose signed element is `start`.
+    pub(super) fn of(start: Start<'_>) -> Result<Self, Refusal> {
+        let mut ids = Self::default();
+        for attribute in start.attributes() {
+            if attribute.prefix.is_empty() && identifies(attribute.local) {
+                if ids.signed.is_some() {
+                    return Err(Refusal::new(RefusalCode::SigDuplicateId).at(start.place()));
+                }
+                ids.signed = Some(attribute.value.to_owned());
+            }
+        }
+        for attribute in start.attributes() {
+            if !attribute.prefix.is_empty() && identifies(attribute.local) {
+                ids.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Takes note of the ids of another element.
+    pub(super) fn see(&mut self, start: Start<'_>) -> Result<(), Refusal> {
+        for attribute in start.attributes() {
+            if identifies(attribute.local) {
+                self.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, value: &str) -> Result<(), RefusalCode> {
+        if self.signed.as_deref() == Some(value) {
+            return Err(RefusalCode::SigDuplicateId);
+        }
+        if self.others.len() < MAX_IDS {
+            self.others.insert(self.hasher.hash_one(value));
+        }
+        Ok(())
+    }
+
+    /// Judges where a reference points.
+    pub(super) fn judge(&self, uri: &str, whole_document: bool) -> Result<(), RefusalCode> {
+        if uri.is_empty() && whole_document {
+            return Ok(());
+        }
+        let target = uri.strip_prefix('#').filter(|target| !target.is_empty());
+        let target = target.ok_or(RefusalCode::SigReference)?;
+        if self.signed.as_deref() == Some(target) {
+            return Ok(());
+        }
+        let met =
+            self.others.len() >= MAX_IDS || self.others.contains(&self.hasher.hash_one(target));
+        Err(if met { RefusalCode::SigWrapping } else { RefusalCode::SigReference })
+    }
+}
+
+/// An element inside a signature.
+struct Child {
+    name: &'static str,
+    attributes: Vec<(String, String)>,
+}
+
+/// The elements of the grammar; `InclusiveNamespaces` is of another namespace.
+const NAMES: [&str; 16] = [
+    "SignedInfo",
+    "CanonicalizationMethod",
+    "SignatureMethod",
+    "Reference",
+    "Transforms",
+    "Transform",
+    "DigestMethod",
+    "DigestValue",
+    "SignatureValue",
+    "KeyInfo",
+    "X509Data",
+    "X509Certificate",
+    "X509IssuerSerial",
+    "X509SubjectName",
+    "X509SKI",
+    "Object",
+];
+const INCLUSIVE_NAMESPACES: &str = "InclusiveNamespaces";
+/// An element that is none of these.
+const FOREIGN: &str = "";
+/// One with a name of these in another namespace.
+const LOOKALIKE: &str = "?";
+
+impl Child {
+    /// Takes the value of an attribute out.
+    fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.attributes.iter().position(|(attribute, _)| attribute == name)?;
+        Some(self.attributes.swap_remove(at).1)
+    }
+
+    /// Refuses attributes that were not taken.
+    fn nothing_else(&self) -> Result<(), RefusalCode> {
+        if self.attributes.is_empty() { Ok(()) } else { Err(RefusalCode::SigStructure) }
+    }
+
+    /// Lets an `Id` be there and nothing else.
+    fn only_id(mut self) -> Result<(), RefusalCode> {
+        self.take("Id");
+        self.nothing_else()
+    }
+
+    /// What an element is that should not be where it is: something carried in the signature,
+    /// or the grammar broken.
+    fn misplaced(&self) -> RefusalCode {
+        match self.name {
+            FOREIGN | "Object" => RefusalCode::SigWrapping,
+            _ => RefusalCode::SigStructure,
+        }
+    }
+
+    /// Takes the identifier of an algorithm, the only attribute.
+    fn algorithm(&mut self) -> Result<String, RefusalCode> {
+        let algorithm = self.take("Algorithm").ok_or(RefusalCode::SigStructure)?;
+        self.nothing_else().map(|()| algorithm)
+    }
+}
+
+/// The name of an element of the grammar.
+fn known_name(start: Start<'_>) -> &'static str {
+    let known = NAMES.iter().find(|&&name| name == start.local());
+    match (start.namespace(), known) {
+        (DSIG, Some(name)) => name,
+        (EXCLUSIVE, _) if start.local() == INCLUSIVE_NAMESPACES => INCLUSIVE_NAMESPACES,
+        (_, Some(_)) => LOOKALIKE,
+        _ => FOREIGN,
+    }
+}
+
+/// Reads one signature from the reader, whose last event was its start.
+pub(super) struct Grammar<'r, R> {
+    reader: &'r mut Reader<R>,
+    ids: &'r mut Ids,
+    /// `SignedInfo` as exclusive canonicalisation has it.
+    narrow: Option<Canonicaliser<Vec<u8>>>,
+    /// The same with every namespace in scope, to make it again with a list of prefixes.
+    wide: Option<Canonicaliser<Vec<u8>>>,
+    /// Prefixes of the canonicalisation of `SignedInfo`.
+    own_prefixes: Vec<String>,
+    parsed: Draft,
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Draft {
+    algorithm: Option<SignatureAlgorithm>,
+    uri: String,
+    transforms: Vec<String>,
+    prefixes: Vec<String>,
+    digest: DigestAlgorithm,
+    digest_value: Vec<u8>,
+    certificates: Vec<Vec<u8>>,
+}
+
+/// A refusal without its place, or one that has it.
+enum Fault {
+    Code(RefusalCode),
+    Placed(Refusal),
+}
+
+impl From<RefusalCode> for Fault {
+    fn from(code: RefusalCode) -> Self {
+        Self::Code(code)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Placed(refusal)
+    }
+}
+
+impl<R: Read> Grammar<'_, R> {
+    /// Reads through the end tag of the signature.
+    pub(super) fn read(reader: &mut Reader<R>, ids: &mut Ids) -> Result<Parsed, Refusal> {
+        reader.refuse_markup(Some(RefusalCode::SigStructure));
+        let mut grammar = Grammar {
+            reader: &mut *reader,
+            ids,
+            narrow: None,
+            wide: None,
+            own_prefixes: Vec::new(),
+            parsed: Draft::default(),
+        };
+        let result = grammar.signature();
+        let place = grammar.reader.position();
+        reader.refuse_markup(None);
+        result.map_err(|fault| match fault {
+            Fault::Code(code) => Refusal::new(code).at(place),
+            Fault::Placed(refusal) => refusal,
+        })
+    }
+
+    fn signature(&mut self) -> Result<Parsed, Fault> {
+        self.expect("SignedInfo")?.only_id()?;
+        let signed_info = self.signed_info()?;
+        self.expect("SignatureValue")?.only_id()?;
+        let value = self.base64()?;
+        match self.child()? {
+            Some(child) if child.name == "KeyInfo" => {
+                child.only_id()?;
+                self.key_info()?;
+            }
+            Some(child) => return Err(child.misplaced().into()),
+            None => return Err(RefusalCode::SigKeyInfo.into()),
+        }
+        self.close()?;
+        let draft = std::mem::take(&mut self.parsed);
+        Ok(Parsed {
+            signed_info,
+            algorithm: draft.algorithm.ok_or(RefusalCode::SigStructure)?,
+            uri: draft.uri,
+            transforms: draft.transforms,
+            prefixes: draft.prefixes,
+            digest: draft.digest,
+            digest_value: draft.digest_value,
+            value,
+            certificates: draft.certificates,
+        })
+    }
+
+    /// Reads `SignedInfo`; gives its canonical bytes.
+    fn signed_info(&mut self) -> Result<Vec<u8>, Fault> {
+        let mut method = self.expect("CanonicalizationMethod")?;
+        if method.algorithm()? != EXCLUSIVE {
+            return Err(RefusalCode::SigTransform.into());
+        }
+        self.own_prefixes = self.prefixes()?;
+        if self.own_prefixes.is_empty() {
+            self.wide = None;
+        }
+        let mut method = self.expect("SignatureMethod")?;
+        self.parsed.algorithm = Some(SignatureAlgorithm::from_uri(&method.algorithm()?)?);
+        self.close()?;
+        match self.child()? {
+            Some(child) if child.name == "Reference" => self.reference(child)?,
+            Some(child) => return Err(child.misplaced().into()),
+            None => return Err(RefusalCode::SigReference.into()),
+        }
+        match self.child()? {
+            None => {}
+            Some(child) if child.name == "Reference" => return Err(RefusalCode::SigLimit.into()),
+            Some(child) => return Err(child.misplaced().into()),
+        }
+        let narrow = self.narrow.take().map(Canonicaliser::into_sink);
+        let wide = self.wide.take().map(Canonicaliser::into_sink);
+        match wide {
+            None => Ok(narrow.unwrap_or_default()),
+            Some(wide) => {
+                let prefixes = std::mem::take(&mut self.own_prefixes);
+                Ok(canonicalise(&wide, prefixes).map_err(Refusal::from)?)
+            }
+        }
+    }
+
+    fn reference(&mut self, mut reference: Child) -> Result<(), Fault> {
+        self.parsed.uri = reference.take("URI").ok_or(RefusalCode::SigReference)?;
+        reference.take("Id");
+        reference.nothing_else()?;
+        match self.child()? {
+            Some(child) if child.name == "Transforms" => child.nothing_else()?,
+            Some(child) if child.name == "DigestMethod" => {
+                return Err(RefusalCode::SigTransform.into());
+            }
+            _ => return Err(RefusalCode::SigStructure.into()),
+        }
+        while let Some(mut child) = self.child()? {
+            if child.name != "Transform" {
+                return Err(RefusalCode::SigStructure.into());
+            }
+            let algorithm = child.algorithm()?;
+            if algorithm != ENVELOPED && algorithm != EXCLUSIVE {
+                return Err(RefusalCode::SigTransform.into());
+            }
+            if self.parsed.transforms.len() >= MAX_TRANSFORMS {
+                return Err(RefusalCode::SigLimit.into());
+            }
+            if algorithm == EXCLUSIVE {
+                self.parsed.prefixes = self.prefixes()?;
+            } else {
+                self.close()?;
+            }
+            self.parsed.transforms.push(algorithm);
+        }
+        self.parsed.digest = digest_from_uri(&self.expect("DigestMethod")?.algorithm()?)?;
+        self.close()?;
+        self.expect("DigestValue")?.nothing_else()?;
+        self.parsed.digest_value = self.base64()?;
+        self.close()
+    }
+
+    /// Reads `InclusiveNamespaces`, when it is there, and the end of the algorithm it belongs to.
+    fn prefixes(&mut self) -> Result<Vec<String>, Fault> {
+        let Some(mut child) = self.child()? else { return Ok(Vec::new()) };
+        if child.name != INCLUSIVE_NAMESPACES {
+            return Err(RefusalCode::SigStructure.into());
+        }
+        let list = child.take("PrefixList").unwrap_or_default();
+        child.nothing_else()?;
+        self.close()?;
+        self.close()?;
+        let prefixes: Vec<String> = list
+            .split_ascii_whitespace()
+            .map(|prefix| if prefix == "#default" { "" } else { prefix }.to_owned())
+            .collect();
+        if prefixes.len() > MAX_PREFIXES {
+            return Err(RefusalCode::SigLimit.into());
+        }
+        Ok(prefixes)
+    }
+
+    fn key_info(&mut self) -> Result<(), Fault> {
+        match self.child()? {
+            Some(child) if child.name == "X509Data" && child.attributes.is_empty() => {}
+            _ => return Err(RefusalCode::SigKeyInfo.into()),
+        }
+        while let Some(child) = self.child()? {
+            match child.name {
+                "X509Certificate" if self.parsed.certificates.len() < MAX_CERTIFICATES => {
+                    child.nothing_else()?;
+                    let certificate = self.base64()?;
+                    self.parsed.certificates.push(certificate);
+                }
+                // Hints at the certificate that is there; nothing is taken from them.
+                "X509IssuerSerial" | "X509SubjectName" | "X509SKI" => self.skip()?,
+                _ => return Err(RefusalCode::SigKeyInfo.into()),
+            }
+        }
+        if self.parsed.certificates.is_empty() || self.child()?.is_some() {
+            return Err(RefusalCode::SigKeyInfo.into());
+        }
+        Ok(())
+    }
+
+    /// The next event, also written where `SignedInfo` is gathered.
+    fn event(&mut self) -> Result<Event<'_>, Fault> {
+        let event = self.reader.next().map_err(Refusal::from)?;
+        if let Event::Start(start) = &event
+            && self.narrow.is_none()
+            && start.is(DSIG, "SignedInfo")
+        {
+            self.narrow = Some(Canonicaliser::new(Vec::with_capacity(2048)));
+            let every = start.prefixes().map(str::to_owned).collect();
+            self.wide = Some(Canonicaliser::with_prefixes(Vec::new(), every));
+        }
+        for tape in [&mut self.narrow, &mut self.wide].into_iter().flatten() {
+            tape.event(&event);
+        }
+        Ok(event)
+    }
+
+    /// The next child of the element at hand, or `None` at its end tag. Only blanks may stand between.
+    fn child(&mut self) -> Result<Option<Child>, Fault> {
+        loop {
+            match self.event()? {
+                Event::Text(text) if text.bytes().all(|byte| byte.is_ascii_whitespace()) => {}
+                Event::Text(_) | Event::Eof => return Err(RefusalCode::SigStructure.into()),
+                Event::End(_) => return Ok(None),
+                Event::Start(start) => {
+                    let mut attributes = Vec::new();
+                    for attribute in start.attributes() {
+                        if !attribute.prefix.is_empty() {
+                            return Err(RefusalCode::SigStructure.into());
+                        }
+                        attributes.push((attribute.local.to_owned(), attribute.value.to_owned()));
+                    }
+                    let child = Child { name: known_name(start), attributes };
+                    if let Some((_, id)) =
+                        child.attributes.iter().find(|(attribute, _)| identifies(attribute))
+                    {
+                        self.ids.note(id)?;
+                    }
+                    return Ok(Some(child));
+                }
+            }
+        }
+    }
+
+    fn expect(&mut self, name: &str) -> Result<Child, Fault> {
+        match self.child()? {
+            Some(child) if child.name == name => Ok(child),
+            Some(child) => Err(child.misplaced().into()),
+            None => Err(RefusalCode::SigStructure.into()),
+        }
+    }
+
+    /// Expects the end tag of the element at hand.
+    fn close(&mut self) -> Result<(), Fault> {
+        match self.child()? {
+            None => Ok(()),
+            Some(child) => Err(child.misplaced().into()),
+        }
+    }
+
+    /// Reads base64 through the end tag; blanks are allowed in it.
+    fn base64(&mut self) -> Result<Vec<u8>, Fault> {
+        let mut text = Vec::new();
+        loop {
+            match self.event()? {
+                Event::Text(piece) => {
+                    text.extend(piece.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+                }
+                Event::End(_) => break,
+                Event::Start(_) | Event::Eof => return Err(RefusalCode::SigStructure.into()),
+            }
+            if text.len() > MAX_TEXT {
+                return Err(RefusalCode::SigLimit.into());
+            }
+        }
+        Ok(STANDARD.decode(text).map_err(|_| RefusalCode::SigStructure)?)
+    }
+
+    /// Reads on through the end tag of the element at hand.
+    fn skip(&mut self) -> Result<(), Fault> {
+        let mut depth = 1;
+        while depth > 0 {
+            match self.event()? {
+                Event::Start(_) => depth += 1,
+                Event::End(_) => depth -= 1,
+                Event::Text(_) | Event::Eof => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! Making signatures to the profile that [`super::verify_enveloped`] and [`super::verify_detached`] accept.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::detached::{Detached, Path, digest_of};
+use super::{DSIG, DigestAlgorithm, ENVELOPED, EXCLUSIVE, SignatureAlgorithm, digest_uri};
+use crate::codec::c14n::{Canonicaliser, Digest, canonicalise};
+use crate::codec::xml::{Event, Limits, Reader, Start, escape_attribute};
+use crate::model::refusal::{Refusal, RefusalCode};
+
+/// Why a document was not signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError<E> {
+    /// The document is not one that can be signed.
+    #[error("the document cannot be signed")]
+    Document(#[source] Refusal),
+    /// The key did not sign.
+    #[error("the key did not sign")]
+    Key(#[source] E),
+}
+
+/// Where the signature goes, and what it says.
+struct Plan {
+    /// Byte of the document where the signature is put in.
+    at: usize,
+    /// An empty-element tag begins there, which must be opened first.
+    empty: bool,
+    uri: String,
+    digest: Vec<u8>,
+}
+
+/// Signs a document as a whole: `ds:Signature` becomes the last child of the root.
+/// The reference is the root's `Id`, `ID` or `id`, or `""` when it has none. The digest is
+/// SHA-256. `sign` gets the canonical `SignedInfo` and gives the raw value.
+pub fn sign_enveloped<E>(
+    xml: &[u8],
+    algorithm: SignatureAlgorithm,
+    certificate_der: &[u8],
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<Vec<u8>, SignError<E>> {
+    let plan = plan_enveloped(xml).map_err(SignError::Document)?;
+    put(xml, &plan, &[ENVELOPED, EXCLUSIVE], algorithm, certificate_der, sign)
+}
+
+/// Signs one element of a message: `ds:Signature` is put into the holder, which must be there
+/// without one. The signed element must have an `Id`.
+pub fn sign_detached<E>(
+    xml: &[u8],
+    place: Detached<'_>,
+    algorithm: SignatureAlgorithm,
+    certificate_der: &[u8],
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<Vec<u8>, SignError<E>> {
+    let plan = plan_detached(xml, place).map_err(SignError::Document)?;
+    put(xml, &plan, &[EXCLUSIVE], algorithm, certificate_der, sign)
+}
+
+fn plan_enveloped(xml: &[u8]) -> Result<Plan, Refusal> {
+    let mut reader = Reader::new(xml, Limits::default());
+    let mut canonicaliser = Canonicaliser::new(Digest::new(DigestAlgorithm::Sha256));
+    let (mut uri, mut begin, mut end) = (String::new(), 0, 0);
+    loop {
+        let (event, at) = reader.step()?;
+        match &event {
+            Event::Start(start) if start.depth() == 1 => {
+                uri = id(*start).map(|id| format!("#{id}")).unwrap_or_default();
+                begin = at.place().offset;
+            }
+            Event::Start(start) if start.is(DSIG, "Signature") => {
+                return Err(RefusalCode::SigStructure.into());
+            }
+            Event::End(tag) if tag.depth() == 1 => end = at.place().offset,
+            Event::Eof => break,
+            _ => {}
+        }
+        canonicaliser.event(&event);
+    }
+    let digest = canonicaliser.into_sink().finish();
+    Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
+}
+
+fn plan_detached(xml: &[u8], place: Detached<'_>) -> Result<Plan, Refusal> {
+    let limits = Limits::default();
+    let mut reader = Reader::new(xml, limits);
+    let mut path = Path::default();
+    let (mut target, mut begin, mut end) = (None, 0, None);
+    loop {
+        let (event, at) = reader.step()?;
+        path.event(&event);
+        match event {
+            Event::Start(start) if path.is(place.signed) => {
+                target = id(start).map(|id| format!("#{id}"));
+            }
+            Event::Start(_) if path.is(place.holder) => begin = at.place().offset,
+            Event::End(_) if path.is(place.holder) => end = Some(at.place().offset),
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    let uri = target.ok_or(RefusalCode::SigReference)?;
+    let end = end.ok_or(RefusalCode::SigCoverage)?;
+    let digest = digest_of(xml, place, limits, DigestAlgorithm::Sha256, Vec::new())?;
+    Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
+}
+
+fn id(start: Start<'_>) -> Option<&str> {
+    ["Id", "ID", "id"].iter().find_map(|name| start.attribute("", name))
+}
+
+/// A byte offset of a document in memory.
+fn index(offset: u64) -> Result<usize, Refusal> {
+    usize::try_from(offset).map_err(|_| RefusalCode::LimitBytes.into())
+}
+
+fn put<E>(
+    xml: &[u8],
+    plan: &Plan,
+    transforms: &[&str],
+    algorithm: SignatureAlgorithm,
+    certificate_der: &[u8],
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<Vec<u8>, SignError<E>> {
+    let signed_info = signed_info(plan, transforms, algorithm);
+    let alone = signed_info.replacen('>', &format!(" xmlns:ds=\"{DSIG}\">"), 1);
+    let canonical = canonicalise(alone.as_bytes(), Vec::new())
+        .map_err(|error| SignError::Document(error.into()))?;
+    let value = STANDARD.encode(sign(&canonical).map_err(SignError::Key)?);
+    let certificate = STANDARD.encode(certificate_der);
+    let signature = format!(
+        "<ds:Signature xmlns:ds=\"{DSIG}\">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>\
+         <ds:KeyInfo><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data>\
+         </ds:KeyInfo></ds:Signature>"
+    );
+    let mut signed = Vec::with_capacity(xml.len() + signature.len() + 256);
+    if !plan.empty {
+        signed.extend_from_slice(&xml[..plan.at]);
+        signed.extend_from_slice(signature.as_bytes());
+        signed.extend_from_slice(&xml[plan.at..]);
+        return Ok(signed);
+    }
+    let slash = empty_tag_slash(xml, plan.at);
+    let name = xml[plan.at + 1..slash].split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    signed.extend_from_slice(&xml[..slash]);
+    signed.push(b'>');
+    signed.extend_from_slice(signature.as_bytes());
+    signed.extend_from_slice(b"</");
+    signed.extend_from_slice(name);
+    signed.extend_from_slice(&xml[slash + 1..]);
+    Ok(signed)
+}
+
+/// The slash of the empty-element tag that begins at `begin`: the first outside quotes.
+fn empty_tag_slash(xml: &[u8], begin: usize) -> usize {
+    let mut quote = None;
+    for (at, &byte) in xml.iter().enumerate().skip(begin) {
+        match quote {
+            None if byte == b'/' => return at,
+            None if byte == b'"' || byte == b'\'' => quote = Some(byte),
+            Some(open) if open == byte => quote = None,
+            _ => {}
+        }
+    }
+    xml.len()
+}
+
+/// `SignedInfo` as it stands in the document, its namespace declared above.
+fn signed_info(plan: &Plan, transforms: &[&str], algorithm: SignatureAlgorithm) -> String {
+    let mut uri = String::new();
+    escape_attribute(&plan.uri, &mut uri);
+    let transforms: String = transforms
+        .iter()
+        .map(|algorithm| format!("<ds:Transform Algorithm=\"{algorithm}\"/>"))
+        .collect();
+    format!(
+        "<ds:SignedInfo><ds:CanonicalizationMethod Algorithm=\"{EXCLUSIVE}\"/>\
+         <ds:SignatureMethod Algorithm=\"{}\"/><ds:Reference URI=\"{uri}\"><ds:Transforms>{transforms}\
+         </ds:Transforms><ds:DigestMethod Algorithm=\"{}\"/><ds:DigestValue>{}</ds:DigestValue>\
+         </ds:Reference></ds:SignedInfo>",
+        algorithm.uri(),
+        digest_uri(DigestAlgorithm::Sha256),
+        STANDARD.encode(&plan.digest),
+    )
+}
