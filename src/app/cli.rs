@@ -12,6 +12,9 @@ pub struct Cli {
     /// Configuration file.
     #[arg(long, global = true, env = "KONTINGENT_CONFIG")]
     pub config: Option<PathBuf>,
+    /// Who acts; kept in the audit.
+    #[arg(long, global = true, env = "USER", hide_env_values = true, default_value = "operator")]
+    pub actor: String,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -143,9 +146,6 @@ pub enum Package {
         /// Why; kept with the new attempt.
         #[arg(long)]
         reason: String,
-        /// Who asks; default the login name.
-        #[arg(long, env = "USER", default_value = "operator")]
-        actor: String,
         /// Waive the guard that holds a snapshot.
         #[arg(long)]
         approve: bool,
@@ -194,7 +194,7 @@ pub struct PackageFilter {
 /// `supplier`.
 #[derive(Debug, Subcommand)]
 pub enum Supplier {
-    /// Register a supplier.
+    /// Register a supplier, or change the one of this mnemonic.
     Add {
         /// Mnemonic, for example DIARY0001.
         mnemonic: String,
@@ -204,7 +204,7 @@ pub enum Supplier {
         /// `diary`, `preschool`, `xls` or `other`.
         #[arg(long, default_value = "other", value_parser = ["diary", "preschool", "xls", "other"])]
         kind: String,
-        /// Certificates that may sign for it, PEM.
+        /// Certificates that may sign for it, PEM or DER.
         #[arg(long)]
         certificate: Vec<PathBuf>,
         /// Only the organisations granted to it.
@@ -227,12 +227,12 @@ pub enum Supplier {
     AddCertificate {
         /// Mnemonic.
         mnemonic: String,
-        /// PEM file.
+        /// PEM or DER file.
         certificate: PathBuf,
     },
     /// Take a certificate back.
     WithdrawCertificate {
-        /// Lower-case hex SHA-256 of the certificate.
+        /// Hex SHA-256 of the certificate.
         sha256: String,
     },
     /// Refuse all packages of a supplier.
@@ -257,14 +257,14 @@ pub enum Supplier {
 /// `federal`.
 #[derive(Debug, Subcommand)]
 pub enum Federal {
-    /// Register a system of the federal segment.
+    /// Register a system of the federal segment, or one more certificate of it.
     Add {
         /// Mnemonic.
         mnemonic: String,
         /// Name for people.
         #[arg(long)]
         name: String,
-        /// Its certificate, PEM.
+        /// Its certificate, PEM or DER.
         #[arg(long)]
         certificate: PathBuf,
     },
@@ -281,8 +281,13 @@ pub enum Federal {
 pub enum Authority {
     /// Trust a certification authority.
     Add {
-        /// PEM file.
+        /// PEM or DER file.
         certificate: PathBuf,
+    },
+    /// Trust a certification authority no longer.
+    Remove {
+        /// Hex SHA-256 of its certificate.
+        sha256: String,
     },
     /// List trusted authorities.
     List {
@@ -303,7 +308,7 @@ pub enum Dictionary {
         #[arg(long)]
         json: bool,
     },
-    /// Load a CSV file `dictionary;version;code;title`.
+    /// Load a CSV file `dictionary;version;code;title`, or with `canonical` before `title`.
     Load {
         /// The file.
         file: PathBuf,
@@ -324,8 +329,12 @@ pub enum Dictionary {
 /// `audit`.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    /// Check every row against its hash.
-    Verify,
+    /// Check every row against its hash; name the first bad one.
+    Verify {
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `bench`.

@@ -1,4 +1,6 @@
 //! The composition root: roles of one process, and the grammar of the command line.
 
+mod check;
 pub mod cli;
 mod health;
+pub mod run;

@@ -1,4 +1,10 @@
 //! The command line.
 
+pub mod audit;
+pub mod authority;
 pub mod bench;
+mod certificate;
+pub mod dictionary;
+pub mod federal_system;
 pub mod output;
+pub mod supplier;

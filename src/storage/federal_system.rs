@@ -35,26 +35,40 @@ pub struct SystemCertificate {
     pub not_after: DateTime<Utc>,
 }
 
-/// Registers a system, or another certificate of a registered one, whose name is renewed.
-/// `fresh` is the number of a new system. Returns the number of the system.
+/// Registers a system under the number `fresh`, or renews the name of the registered one.
+/// Returns the number of the system.
 ///
 /// # Errors
-/// [`DbError::Duplicate`] when the certificate is registered already.
-pub async fn add(
+/// Any [`DbError`].
+pub async fn save(
     tx: &mut Tx,
     fresh: i64,
     mnemonic: &str,
     name: &str,
-    certificate: &SystemCertificate,
     at: DateTime<Utc>,
 ) -> Result<i64, DbError> {
     let sql = "INSERT INTO federal_system (id, mnemonic, name, status, created_at) \
         VALUES ($1, $2, $3, 'active', $4) \
         ON CONFLICT (mnemonic) DO UPDATE SET name = excluded.name RETURNING id";
     let row = tx.query_one(sql, args![fresh, mnemonic, name, at]).await?;
-    let id: i64 = row.map_or(Ok(fresh), |row| row.get(0))?;
+    row.map_or(Ok(fresh), |row| row.get(0))
+}
+
+/// Registers a certificate for a system. One that is registered, even if withdrawn, stays
+/// with its system: says whether it now stands for `id`.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn add_certificate(
+    tx: &mut Tx,
+    id: i64,
+    certificate: &SystemCertificate,
+    at: DateTime<Utc>,
+) -> Result<bool, DbError> {
     let sql = "INSERT INTO federal_certificate (sha256, system_id, der, subject, not_before, \
-        not_after, added_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        not_after, added_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        ON CONFLICT (sha256) DO UPDATE SET withdrawn_at = NULL \
+        WHERE federal_certificate.system_id = $2";
     let values = args![
         certificate.sha256.as_str(),
         id,
@@ -64,8 +78,17 @@ pub async fn add(
         certificate.not_after,
         at,
     ];
-    tx.execute(sql, values).await?;
-    Ok(id)
+    Ok(tx.execute(sql, values).await? == 1)
+}
+
+/// The system for which a certificate was ever registered, withdrawn or not: its mnemonic.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn certificate_owner(tx: &mut Tx, sha256: &str) -> Result<Option<String>, DbError> {
+    let sql = "SELECT s.mnemonic FROM federal_certificate c \
+        JOIN federal_system s ON s.id = c.system_id WHERE c.sha256 = $1";
+    tx.query_one(sql, args![sha256]).await?.map(|row| row.get(0)).transpose()
 }
 
 /// All systems, by mnemonic.

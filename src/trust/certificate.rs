@@ -59,7 +59,7 @@ fn name(name: &X509NameRef) -> String {
             .nid()
             .short_name()
             .map_or_else(|_| entry.object().to_string(), str::to_owned);
-        let value = entry.data().as_utf8().map(|text| text.to_string()).unwrap_or_default();
+        let value = entry.data().to_string().unwrap_or_default();
         format!("{key}={value}")
     };
     name.entries().map(part).collect::<Vec<_>>().join(", ")

@@ -1,0 +1,161 @@
+//! From a parsed command line to the function that does it.
+
+use anyhow::{Context, Result, bail};
+
+use crate::app::check;
+use crate::app::cli::{Audit, Authority, Cli, Command, Dictionary, Federal, Package, Supplier};
+use crate::config::Config;
+use crate::exchange::admin::{Admin, NewSupplier};
+use crate::model::clock::Clock;
+use crate::ops;
+use crate::ops::output::say;
+use crate::storage::db::Db;
+use crate::storage::migrate;
+use crate::telemetry::{LogFormat, start_logging};
+
+/// Connections of a command that works on the database itself.
+const CONNECTIONS: u32 = 2;
+
+/// What commands other than `serve` write to the log.
+const COMMAND_LOG: &str = "warn";
+
+/// Does what the command line says; says whether the answer is good.
+///
+/// # Errors
+/// Whatever kept the command from answering.
+pub async fn dispatch(cli: Cli) -> Result<bool> {
+    if !matches!(cli.command, Command::Serve(_)) {
+        start_logging(COMMAND_LOG, LogFormat::Text);
+    }
+    let config = || Config::load(cli.config.as_deref());
+    let desk = async || Desk::open(&config()?, cli.actor.clone()).await;
+    match cli.command {
+        Command::Demo(_) | Command::Serve(_) | Command::Simulate(_) | Command::Bench(_) => {
+            bail!("эта команда ещё не готова")
+        }
+        Command::Migrate => migrate(&config()?).await,
+        Command::CheckConfig => check::report(&config()?),
+        Command::Package(command) => package(command).await,
+        Command::Supplier(command) => supplier(&desk().await?, command).await,
+        Command::Federal(command) => federal(&desk().await?, command).await,
+        Command::Authority(command) => authority(&desk().await?, command).await,
+        Command::Dictionary(command) => dictionary(&desk().await?, command).await,
+        Command::Audit(Audit::Verify { json }) => ops::audit::verify(&desk().await?.db, json).await,
+    }
+}
+
+/// Where an administrator works.
+struct Desk {
+    db: Db,
+    admin: Admin,
+    clock: Clock,
+}
+
+impl Desk {
+    /// Opens the configured database, its schema brought up to date.
+    async fn open(config: &Config, actor: String) -> Result<Self> {
+        let db = open_database(config).await?;
+        let clock = Clock::System;
+        Ok(Self { admin: Admin::new(db.clone(), clock, actor), db, clock })
+    }
+}
+
+/// Connects to the configured database and brings its schema up to date.
+async fn open_database(config: &Config) -> Result<Db> {
+    let db = connect(config).await?;
+    migrate::migrate(&db).await.context("схему базы данных не удалось обновить")?;
+    Ok(db)
+}
+
+async fn connect(config: &Config) -> Result<Db> {
+    let url = config.database_url()?;
+    if url.starts_with("sqlite:") {
+        std::fs::create_dir_all(&config.data)
+            .with_context(|| format!("не удалось создать папку {}", config.data.display()))?;
+    }
+    Db::connect(&url, CONNECTIONS).await.context("база данных недоступна")
+}
+
+async fn migrate(config: &Config) -> Result<bool> {
+    let db = connect(config).await?;
+    let applied = migrate::migrate(&db).await.context("схему базы данных не удалось обновить")?;
+    if applied.is_empty() {
+        say("Схема базы данных в порядке, обновлять нечего.");
+    }
+    for name in applied {
+        say(format!("Применено: {name}"));
+    }
+    Ok(true)
+}
+
+async fn package(_command: Package) -> Result<bool> {
+    bail!("эта команда ещё не готова")
+}
+
+async fn supplier(desk: &Desk, command: Supplier) -> Result<bool> {
+    let (admin, now) = (&desk.admin, desk.clock.now());
+    match command {
+        Supplier::Add {
+            mnemonic,
+            name,
+            kind,
+            certificate,
+            limited,
+            strict_checksums,
+            test_packages,
+        } => {
+            let new =
+                NewSupplier { mnemonic, name, kind, limited, strict_checksums, test_packages };
+            ops::supplier::add(admin, &new, &certificate, now).await?;
+        }
+        Supplier::List { json } => ops::supplier::list(&desk.db, json, now).await?,
+        Supplier::AddCertificate { mnemonic, certificate } => {
+            ops::supplier::add_certificate(admin, &mnemonic, &certificate, now).await?;
+        }
+        Supplier::WithdrawCertificate { sha256 } => {
+            ops::supplier::withdraw_certificate(admin, &sha256).await?;
+        }
+        Supplier::Block { mnemonic } => ops::supplier::block(admin, &mnemonic, true).await?,
+        Supplier::Unblock { mnemonic } => ops::supplier::block(admin, &mnemonic, false).await?,
+        Supplier::Grant { mnemonic, organisation } => {
+            ops::supplier::grant(admin, &mnemonic, organisation).await?;
+        }
+    }
+    Ok(true)
+}
+
+async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
+    match command {
+        Federal::Add { mnemonic, name, certificate } => {
+            let now = desk.clock.now();
+            ops::federal_system::add(&desk.admin, &mnemonic, &name, &certificate, now).await?;
+        }
+        Federal::List { json } => ops::federal_system::list(&desk.db, json).await?,
+    }
+    Ok(true)
+}
+
+async fn authority(desk: &Desk, command: Authority) -> Result<bool> {
+    let now = desk.clock.now();
+    match command {
+        Authority::Add { certificate } => {
+            ops::authority::add(&desk.admin, &certificate, now).await?;
+        }
+        Authority::Remove { sha256 } => ops::authority::remove(&desk.admin, &sha256).await?,
+        Authority::List { json } => ops::authority::list(&desk.db, json, now).await?,
+    }
+    Ok(true)
+}
+
+async fn dictionary(desk: &Desk, command: Dictionary) -> Result<bool> {
+    match command {
+        Dictionary::List { name, json } => {
+            ops::dictionary::list(&desk.db, name.as_deref(), json).await?;
+        }
+        Dictionary::Load { file } => ops::dictionary::load(&desk.admin, &file).await?,
+        Dictionary::Map { supplier, dictionary, foreign, code } => {
+            ops::dictionary::map(&desk.admin, &supplier, &dictionary, &foreign, &code).await?;
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,134 @@
+//! What administrators do: suppliers, certificates, authorities, federal systems, dictionaries.
+//!
+//! Every act leaves an audit row in its own transaction; one that fails leaves a row that says so.
+
+mod dictionary;
+mod party;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::model::clock::Clock;
+use crate::storage::audit::{self, Act};
+use crate::storage::db::{Db, DbError, Tx};
+use crate::storage::ids::Ids;
+
+pub use crate::exchange::admin::dictionary::{CsvError, read_csv};
+pub use crate::exchange::admin::party::{NewSupplier, Validity};
+
+/// An administrator at work.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    db: Db,
+    ids: Ids,
+    clock: Clock,
+    actor: String,
+}
+
+/// Why an act was not done. The text is for the administrator.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// No supplier of this mnemonic.
+    #[error("поставщик «{0}» не зарегистрирован")]
+    SupplierUnknown(String),
+    /// The certificate signs for somebody else, whose mnemonic this is.
+    #[error("сертификат уже зарегистрирован за «{0}»: у каждой системы должен быть свой")]
+    CertificateTaken(String),
+    /// No certificate of this hash is in use.
+    #[error("действующий сертификат с SHA-256 {0} не найден")]
+    CertificateUnknown(String),
+    /// No authority of this hash is trusted.
+    #[error("среди доверенных нет удостоверяющего центра с SHA-256 {0}")]
+    AuthorityUnknown(String),
+    /// Not a mnemonic.
+    #[error(
+        "«{0}» не может быть мнемоникой: нужны от 1 до 64 латинских букв, цифр, «.», «-» и «_»"
+    )]
+    Mnemonic(String),
+    /// A name is missing or too long.
+    #[error("название должно содержать от 1 до 500 символов")]
+    Name,
+    /// A dictionary, its version or a code is missing or too long.
+    #[error("справочник, версия и код должны содержать от 1 до 100 символов")]
+    Code,
+    /// The database failed.
+    #[error("база данных не выполнила запрос")]
+    Db(#[from] DbError),
+}
+
+impl AdminError {
+    /// Stable code, kept in the audit row of the failed act.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::SupplierUnknown(_) => "SUPPLIER_UNKNOWN",
+            Self::CertificateTaken(_) => "CERT_TAKEN",
+            Self::CertificateUnknown(_) => "CERT_UNKNOWN",
+            Self::AuthorityUnknown(_) => "AUTHORITY_UNKNOWN",
+            Self::Mnemonic(_) => "MNEMONIC",
+            Self::Name => "NAME",
+            Self::Code => "CODE",
+            Self::Db(_) => "STORE",
+        }
+    }
+}
+
+impl Admin {
+    /// Somebody, known to the audit as `actor`, administers this database.
+    pub fn new(db: Db, clock: Clock, actor: String) -> Self {
+        Self { ids: Ids::new(db.clone()), db, clock, actor }
+    }
+
+    /// Does `change` and writes its audit row, in one transaction; `detail` is a JSON object of ids.
+    async fn perform<T>(
+        &self,
+        action: &'static str,
+        object: String,
+        mut detail: Value,
+        change: impl AsyncFnOnce(&mut Tx, DateTime<Utc>) -> Result<T, AdminError>,
+    ) -> Result<T, AdminError> {
+        let at = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let done = change(&mut tx, at).await;
+        detail["outcome"] = json!(done.as_ref().map_or_else(AdminError::code, |_| "done"));
+        let detail = Some(detail.to_string());
+        let act = Act { actor: self.actor.clone(), action, object, detail };
+        match done {
+            Ok(done) => {
+                audit::append(&mut tx, at, vec![act]).await?;
+                tx.commit().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                drop(tx);
+                self.note_failure(act, at).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the audit row of an act that failed. The act's own error is what the caller must see.
+    async fn note_failure(&self, act: Act, at: DateTime<Utc>) {
+        let action = act.action;
+        let written = async {
+            let mut tx = self.db.begin().await?;
+            audit::append(&mut tx, at, vec![act]).await?;
+            tx.commit().await
+        };
+        if let Err(error) = written.await {
+            tracing::error!(%error, action, "the audit row of a failed act could not be written");
+        }
+    }
+}
+
+fn check_mnemonic(mnemonic: &str) -> Result<(), AdminError> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if (1..=64).contains(&mnemonic.len()) && mnemonic.chars().all(sound) {
+        return Ok(());
+    }
+    Err(AdminError::Mnemonic(mnemonic.to_owned()))
+}
+
+fn check_name(name: &str) -> Result<(), AdminError> {
+    let length = name.trim().chars().count();
+    if (1..=500).contains(&length) { Ok(()) } else { Err(AdminError::Name) }
+}

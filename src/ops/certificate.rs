@@ -1,0 +1,48 @@
+//! Certificates in files, as administrators hand them in.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+
+use crate::exchange::admin::Validity;
+use crate::ops::output::{day, say};
+use crate::trust::certificate::Facts;
+
+/// Reads a certificate file, PEM or DER.
+pub(super) fn read(file: &Path) -> Result<Facts> {
+    let bytes =
+        fs::read(file).with_context(|| format!("не удалось прочитать файл {}", file.display()))?;
+    Facts::read(&bytes).with_context(|| format!("файл {} не принят", file.display()))
+}
+
+/// Says what was registered, and warns about a certificate that is not in date.
+pub(super) fn describe(facts: &Facts, now: DateTime<Utc>) {
+    say(format!("  сертификат {}", facts.subject));
+    say(format!("    SHA-256 {}", facts.sha256));
+    let (from, to) = (day(facts.not_before), day(facts.not_after));
+    say(format!("    действует с {from} по {to}"));
+    match Validity::of(facts.not_before, facts.not_after, now) {
+        Validity::Current => {}
+        Validity::Early => say(format!(
+            "    ВНИМАНИЕ: срок сертификата ещё не начался; до {from} подписи им будут отклонены"
+        )),
+        Validity::Expired => {
+            say(format!("    ВНИМАНИЕ: срок сертификата истёк {to}; подписи им будут отклонены"));
+        }
+    }
+}
+
+/// One word or two on the dates of a certificate.
+pub(super) fn validity(
+    not_before: DateTime<Utc>,
+    not_after: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> String {
+    match Validity::of(not_before, not_after, now) {
+        Validity::Current => format!("до {}", day(not_after)),
+        Validity::Early => format!("с {}", day(not_before)),
+        Validity::Expired => format!("истёк {}", day(not_after)),
+    }
+}
