@@ -65,7 +65,8 @@ fn name(name: &X509NameRef) -> String {
     name.entries().map(part).collect::<Vec<_>>().join(", ")
 }
 
-fn instant(time: &Asn1TimeRef) -> Result<DateTime<Utc>, ErrorStack> {
+/// A time of ASN.1 as an instant.
+pub(super) fn instant(time: &Asn1TimeRef) -> Result<DateTime<Utc>, ErrorStack> {
     let since = Asn1Time::from_unix(0)?.diff(time)?;
     let seconds = i64::from(since.days) * 86_400 + i64::from(since.secs);
     Ok(DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC))

@@ -1,3 +1,11 @@
 //! Who may sign: trust store, certificate paths, signature suites, signers.
 
+pub mod authority;
 pub mod certificate;
+mod der;
+pub mod signer;
+pub mod store;
+pub mod suite;
+
+pub use signer::{Signer, SignerError};
+pub use store::{SignerCertificate, TrustStore};

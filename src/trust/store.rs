@@ -1,0 +1,273 @@
+//! The trust store: which certificates may sign, by path, dates and purpose.
+
+use std::collections::HashMap;
+use std::ffi::c_int;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use openssl::error::ErrorStack;
+use openssl::sha::sha256;
+use openssl::stack::Stack;
+use openssl::x509::store::{X509Store, X509StoreBuilder};
+use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
+use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
+
+use super::certificate::{Facts, instant};
+use super::der;
+use super::suite::{OpenSsl, PublicKey, Suite};
+use crate::codec::xmldsig::EnvelopedSignature;
+use crate::model::refusal::{Refusal, RefusalCode};
+
+/// Longest path, without leaf and anchor.
+const MAX_PATH: c_int = 5;
+/// Keys and hashes of at least 112 bits of strength, as OpenSSL counts.
+const AUTH_LEVEL: c_int = 2;
+/// Judged certificates kept; over this all are judged anew.
+const MAX_CACHED: usize = 10_000;
+
+/// Errors of path validation, as in `openssl/x509_vfy.h`.
+mod error {
+    pub(super) const NOT_YET_VALID: i32 = 9;
+    pub(super) const HAS_EXPIRED: i32 = 10;
+    pub(super) const CHAIN_TOO_LONG: i32 = 22;
+    pub(super) const REVOKED: i32 = 23;
+    pub(super) const INVALID_CA: i32 = 24;
+    pub(super) const PATH_LENGTH_EXCEEDED: i32 = 25;
+    pub(super) const INVALID_PURPOSE: i32 = 26;
+    pub(super) const CERT_REJECTED: i32 = 28;
+    pub(super) const KEYUSAGE_NO_CERTSIGN: i32 = 32;
+    pub(super) const UNHANDLED_CRITICAL_EXTENSION: i32 = 34;
+    pub(super) const INVALID_EXTENSION: i32 = 41;
+    pub(super) const PERMITTED_VIOLATION: i32 = 47;
+    pub(super) const NAME_CONSTRAINT_LAST: i32 = 53;
+    pub(super) const EE_KEY_TOO_SMALL: i32 = 66;
+    pub(super) const CA_KEY_TOO_SMALL: i32 = 67;
+    pub(super) const CA_MD_TOO_WEAK: i32 = 68;
+}
+
+/// A certificate that may sign, its path checked.
+#[derive(Clone, Debug)]
+pub struct SignerCertificate {
+    /// What it says of itself; `sha256` is what storage knows it by.
+    pub facts: Facts,
+    /// Its key.
+    pub key: PublicKey,
+    /// The whole path is valid from here …
+    pub valid_from: DateTime<Utc>,
+    /// … to here.
+    pub valid_to: DateTime<Utc>,
+}
+
+/// Anchors, and the certificates already judged by them.
+pub struct TrustStore {
+    anchors: Vec<X509>,
+    suite: Box<dyn Suite>,
+    judged: Mutex<HashMap<[u8; 32], Arc<SignerCertificate>>>,
+}
+
+impl TrustStore {
+    /// A store of these anchors, DER.
+    ///
+    /// # Errors
+    /// One of them is no certificate.
+    pub fn new(anchors: &[Vec<u8>]) -> Result<Self, ErrorStack> {
+        let anchors = anchors.iter().map(|der| X509::from_der(der)).collect::<Result<_, _>>()?;
+        Ok(Self { anchors, suite: Box::new(OpenSsl), judged: Mutex::default() })
+    }
+
+    /// Judges a certificate at an instant, with others that may lead to an anchor.
+    ///
+    /// # Errors
+    /// `SIG_KEYINFO` for what is no certificate, `CERT_UNTRUSTED`, `CERT_EXPIRED`,
+    /// `CERT_CONSTRAINT`, `CERT_REVOKED`; `SIG_ALGORITHM` for a key that is not allowed.
+    pub fn judge(
+        &self,
+        leaf: &[u8],
+        intermediates: &[Vec<u8>],
+        at: DateTime<Utc>,
+    ) -> Result<Arc<SignerCertificate>, Refusal> {
+        let hash = sha256(leaf);
+        let known = self.judged.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        if let Some(known) = known {
+            let valid = known.valid_from <= at && at <= known.valid_to;
+            return if valid { Ok(known) } else { Err(RefusalCode::CertExpired.into()) };
+        }
+        let judged = Arc::new(self.judge_anew(leaf, intermediates, at)?);
+        let mut cache = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_CACHED {
+            cache.clear();
+        }
+        cache.insert(hash, Arc::clone(&judged));
+        Ok(judged)
+    }
+
+    /// Judges a signature whose digest is right: its certificate, then its value.
+    ///
+    /// # Errors
+    /// Those of [`TrustStore::judge`], and `SIG_VALUE`.
+    pub fn verify(
+        &self,
+        signature: &EnvelopedSignature,
+        at: DateTime<Utc>,
+    ) -> Result<Arc<SignerCertificate>, Refusal> {
+        let certificates = &signature.certificates;
+        // Signers put theirs first, or anywhere among those of their authorities.
+        let leaf = certificates
+            .iter()
+            .find(|certificate| certificates.len() == 1 || !der::is_authority(certificate))
+            .or(certificates.first())
+            .ok_or(RefusalCode::SigKeyInfo)?;
+        let signer = self.judge(leaf, certificates, at)?;
+        self.suite.verify(
+            signature.algorithm,
+            &signer.key,
+            &signature.signed_info,
+            &signature.value,
+        )?;
+        Ok(signer)
+    }
+
+    fn judge_anew(
+        &self,
+        leaf: &[u8],
+        intermediates: &[Vec<u8>],
+        at: DateTime<Utc>,
+    ) -> Result<SignerCertificate, Refusal> {
+        let certificate = X509::from_der(leaf).map_err(|_| RefusalCode::SigKeyInfo)?;
+        let facts = Facts::read(leaf).map_err(|_| RefusalCode::SigKeyInfo)?;
+        let mut others = Stack::new().map_err(internal)?;
+        for der in intermediates {
+            let other = X509::from_der(der).map_err(|_| RefusalCode::SigKeyInfo)?;
+            others.push(other).map_err(internal)?;
+        }
+        let (valid_from, valid_to) = self.path(&certificate, &others, at)?;
+        judge_purpose(&certificate, leaf)?;
+        let key = certificate.public_key().map_err(|_| RefusalCode::SigAlgorithm)?;
+        Ok(SignerCertificate { facts, key: PublicKey::admit(key)?, valid_from, valid_to })
+    }
+
+    /// Finds a path to an anchor; gives when all of it is valid.
+    fn path(
+        &self,
+        leaf: &X509Ref,
+        others: &Stack<X509>,
+        at: DateTime<Utc>,
+    ) -> Result<(DateTime<Utc>, DateTime<Utc>), Refusal> {
+        let store = self.store(at).map_err(internal)?;
+        let mut context = X509StoreContext::new().map_err(internal)?;
+        let outcome = context.init(&store, leaf, others, |context| {
+            if !context.verify_cert()? {
+                return Ok(Err(refusal_of(context.error().as_raw())));
+            }
+            let mut valid = (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
+            for certificate in context.chain().into_iter().flatten() {
+                valid.0 = valid.0.max(instant(certificate.not_before())?);
+                valid.1 = valid.1.min(instant(certificate.not_after())?);
+            }
+            Ok(Ok(valid))
+        });
+        Ok(outcome.map_err(|_| RefusalCode::CertUntrusted)??)
+    }
+
+    fn store(&self, at: DateTime<Utc>) -> Result<X509Store, ErrorStack> {
+        let mut parameters = X509VerifyParam::new()?;
+        parameters.set_time(at.timestamp());
+        parameters.set_depth(MAX_PATH);
+        parameters.set_auth_level(AUTH_LEVEL);
+        // An anchor may be an issuing authority whose own root we do not know.
+        parameters.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+        let mut store = X509StoreBuilder::new()?;
+        store.set_param(&parameters)?;
+        for anchor in &self.anchors {
+            store.add_cert(anchor.clone())?;
+        }
+        Ok(store.build())
+    }
+}
+
+/// A signer is not an authority, and its key may sign documents.
+fn judge_purpose(certificate: &X509Ref, der: &[u8]) -> Result<(), RefusalCode> {
+    let signs = X509KeyUsage::DIGITAL_SIGNATURE | X509KeyUsage::NON_REPUDIATION;
+    let may_sign = certificate.key_usage().is_none_or(|usage| usage.intersects(signs));
+    if may_sign && !der::is_authority(der) { Ok(()) } else { Err(RefusalCode::CertConstraint) }
+}
+
+fn refusal_of(error: i32) -> RefusalCode {
+    match error {
+        error::NOT_YET_VALID | error::HAS_EXPIRED => RefusalCode::CertExpired,
+        error::REVOKED => RefusalCode::CertRevoked,
+        error::EE_KEY_TOO_SMALL => RefusalCode::SigAlgorithm,
+        error::CHAIN_TOO_LONG
+        | error::INVALID_CA
+        | error::PATH_LENGTH_EXCEEDED
+        | error::INVALID_PURPOSE
+        | error::CERT_REJECTED
+        | error::KEYUSAGE_NO_CERTSIGN
+        | error::UNHANDLED_CRITICAL_EXTENSION
+        | error::INVALID_EXTENSION
+        | error::PERMITTED_VIOLATION..=error::NAME_CONSTRAINT_LAST
+        | error::CA_KEY_TOO_SMALL
+        | error::CA_MD_TOO_WEAK => RefusalCode::CertConstraint,
+        _ => RefusalCode::CertUntrusted,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn internal(error: ErrorStack) -> Refusal {
+    Refusal::new(RefusalCode::Internal).detail(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{TimeDelta, TimeZone as _};
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::codec::xml::Limits;
+    use crate::codec::xmldsig::verify_bytes;
+    use crate::trust::Signer;
+    use crate::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
+
+    fn day(year: i32) -> DateTime<Utc> {
+        Utc.with_ymd_and_hms(year, 1, 1, 0, 0, 0).unwrap()
+    }
+
+    #[test]
+    fn a_signer_is_trusted_through_an_intermediate_for_as_long_as_the_whole_path_is_valid() {
+        let mut random = StdRng::seed_from_u64(1);
+        let validity = |from, to| Validity { from: day(from), to: day(to) };
+        let root = Authority::create("Root", validity(2020, 2040), &mut random).unwrap();
+        let middle = root.intermediate("Middle", validity(2021, 2030), &mut random).unwrap();
+        let chain = [middle.issued().certificate_der().unwrap()];
+        let anchors = [root.issued().certificate_der().unwrap()];
+        for key in [KeyKind::P256, KeyKind::Rsa(2048)] {
+            let request = Request {
+                name: "Школа",
+                key,
+                validity: validity(2020, 2035),
+                usage: Usage::Signature,
+            };
+            let issued = middle.issue(&request, &mut random).unwrap();
+            let signer =
+                Signer::from_pem(&issued.key_pem().unwrap(), &issued.certificate_pem().unwrap())
+                    .unwrap();
+            for document in ["<a Id=\"x\"> <b/>\n</a>", "<p:a\txmlns:p='urn:p' b='/>'/>\n"] {
+                let signed = signer.sign_enveloped(document.as_bytes()).unwrap();
+                let mut signature = verify_bytes(&signed, Limits::default()).unwrap();
+                let store = TrustStore::new(&anchors).unwrap();
+                let refused = store.verify(&signature, day(2025)).unwrap_err();
+                assert_eq!(refused.code, RefusalCode::CertUntrusted);
+                signature.certificates.extend(chain.clone());
+                store.verify(&signature, day(2025)).unwrap();
+                for at in [day(2020), day(2030) + TimeDelta::seconds(1)] {
+                    let refused = store.verify(&signature, at).unwrap_err();
+                    assert_eq!(refused.code, RefusalCode::CertExpired);
+                }
+                signature.value[5] ^= 1;
+                let refused = store.verify(&signature, day(2025)).unwrap_err();
+                assert_eq!(refused.code, RefusalCode::SigValue);
+            }
+        }
+    }
+}
