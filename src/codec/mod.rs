@@ -8,6 +8,7 @@ pub mod intake;
 pub mod mtom;
 pub mod node;
 pub mod package;
+pub mod receipt;
 pub mod smev3;
 pub mod soap;
 pub mod unzip;

@@ -1,4 +1,147 @@
 //! The sentences of the system: accept, process, answer, replay, relay, sweep.
+//! Transactions begin and end here.
 
+pub mod accept;
 pub mod admin;
+mod commit;
 pub mod delivery;
+mod examine;
+mod parties;
+pub mod query;
+pub mod receipt;
+mod refused;
+pub mod relay;
+pub mod replay;
+pub mod sweep;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::Doorbell;
+use crate::exchange::commit::Pending;
+use crate::exchange::delivery::Settings;
+use crate::exchange::parties::Parties;
+use crate::model::clock::Clock;
+use crate::storage::db::Db;
+use crate::storage::ids::Ids;
+use crate::storage::journal::refusal::Refused;
+use crate::trust::Signer;
+
+/// Packages waiting for a commit; more are held back at the doors.
+const COMMIT_QUEUE: usize = 1024;
+
+/// Refusals waiting to be written; more are only counted.
+const REFUSED_QUEUE: usize = 256;
+
+/// Spooled packages committed at the same time.
+const LARGE_COMMITS: usize = 2;
+
+/// What the exchange is made of.
+pub struct Parts {
+    /// Where packages and registry live.
+    pub db: Db,
+    /// What time it is.
+    pub clock: Clock,
+    /// Our key: signs receipts.
+    pub signer: Arc<Signer>,
+    /// Wakes the workers.
+    pub doorbell: Doorbell,
+    /// What the configuration says.
+    pub settings: Settings,
+}
+
+/// The exchange. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Exchange(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    ids: Ids,
+    clock: Clock,
+    signer: Arc<Signer>,
+    doorbell: Doorbell,
+    settings: Settings,
+    parties: Parties,
+    /// Deliveries under examination.
+    deliveries: Semaphore,
+    /// Large bodies under examination, each on a thread of its own.
+    large: Arc<Semaphore>,
+    large_commits: Semaphore,
+    commits: mpsc::Sender<Pending>,
+    commit_queue: Arc<Mutex<mpsc::Receiver<Pending>>>,
+    refused: mpsc::Sender<Refused>,
+    refused_queue: Mutex<mpsc::Receiver<Refused>>,
+    /// There are rings in the outbox.
+    rings: Notify,
+}
+
+impl Exchange {
+    /// Puts the parts together; nothing runs until [`Exchange::start`].
+    pub fn new(parts: Parts) -> Self {
+        let (commits, commit_queue) = mpsc::channel(COMMIT_QUEUE);
+        let (refused, refused_queue) = mpsc::channel(REFUSED_QUEUE);
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Self(Arc::new(Inner {
+            ids: Ids::new(parts.db.clone()),
+            parties: Parties::new(parts.db.clone()),
+            db: parts.db,
+            clock: parts.clock,
+            signer: parts.signer,
+            doorbell: parts.doorbell,
+            deliveries: Semaphore::new(parts.settings.concurrent_deliveries),
+            settings: parts.settings,
+            large: Arc::new(Semaphore::new(threads * 2)),
+            large_commits: Semaphore::new(LARGE_COMMITS),
+            commits,
+            commit_queue: Arc::new(Mutex::new(commit_queue)),
+            refused,
+            refused_queue: Mutex::new(refused_queue),
+            rings: Notify::new(),
+        }))
+    }
+
+    /// Starts what every role needs: committers, relay, sweep. Cancel `stop` after the doors
+    /// have drained; what was taken is then finished and the tasks end.
+    pub fn start(&self, tracker: &TaskTracker, stop: &CancellationToken) {
+        let committers = if self.0.db.is_postgres() { 2 } else { 1 };
+        for _ in 0..committers {
+            tracker.spawn(commit::run(self.clone(), stop.clone()));
+        }
+        tracker.spawn(refused::run(self.clone(), stop.clone()));
+        tracker.spawn(relay::run(self.clone(), stop.clone()));
+        tracker.spawn(sweep::run(self.clone(), stop.clone()));
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// The source of ids.
+    pub fn ids(&self) -> &Ids {
+        &self.0.ids
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> Clock {
+        self.0.clock
+    }
+
+    /// The key that signs what we say.
+    pub fn signer(&self) -> &Arc<Signer> {
+        &self.0.signer
+    }
+
+    /// The doorbell.
+    pub fn doorbell(&self) -> &Doorbell {
+        &self.0.doorbell
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+}

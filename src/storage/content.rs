@@ -112,9 +112,9 @@ impl Frames {
         Ok(())
     }
 
-    /// Takes the frames that are in memory.
-    pub fn take_memory(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.memory)
+    /// The frames that are in memory: all or none.
+    pub fn memory(&self) -> &[Vec<u8>] {
+        &self.memory
     }
 
     /// Walks the frames from the first.

@@ -9,6 +9,7 @@ pub mod disclosure;
 pub mod federal_system;
 pub mod ids;
 pub mod input;
+pub mod journal;
 pub mod mailbox;
 pub mod migrate;
 pub mod supplier;

@@ -58,7 +58,7 @@ pub struct Known {
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn insert_packages(tx: &mut Tx, packages: &[NewPackage]) -> Result<Vec<bool>, DbError> {
+pub async fn insert_packages(tx: &mut Tx, packages: &[&NewPackage]) -> Result<Vec<bool>, DbError> {
     let int = |read: fn(&NewPackage) -> i64| ints(packages, |package| Some(read(package)));
     let text = |read: fn(&NewPackage) -> String| texts(packages, |package| Some(read(package)));
     let instants = |read: fn(&NewPackage) -> DateTime<Utc>| {
@@ -106,7 +106,7 @@ pub async fn insert_packages(tx: &mut Tx, packages: &[NewPackage]) -> Result<Vec
 /// Any [`DbError`].
 pub async fn insert_attempts(
     tx: &mut Tx,
-    packages: &mut [NewPackage],
+    packages: &[&NewPackage],
     patience: Duration,
 ) -> Result<(), DbError> {
     let attempts = ints(packages, |p| Some(p.attempt.0));
@@ -130,7 +130,7 @@ pub async fn insert_attempts(
         tx.now_sql()
     );
     tx.execute_input(&sql, input, vec![]).await?;
-    let receipts = packages.iter_mut().map(|p| Some(std::mem::take(&mut p.receipt))).collect();
+    let receipts = packages.iter().map(|p| Some(p.receipt.clone())).collect();
     let input = Input::new()
         .column("package_no", numbers)
         .column("xml", Column::Bytes(receipts))
@@ -185,19 +185,19 @@ pub async fn known(
     Ok(found)
 }
 
-fn ints(packages: &[NewPackage], read: impl Fn(&NewPackage) -> Option<i64>) -> Column {
-    Column::Int(packages.iter().map(read).collect())
+fn ints(packages: &[&NewPackage], read: impl Fn(&NewPackage) -> Option<i64>) -> Column {
+    Column::Int(packages.iter().map(|package| read(package)).collect())
 }
 
-fn texts(packages: &[NewPackage], read: impl Fn(&NewPackage) -> Option<String>) -> Column {
-    Column::Text(packages.iter().map(read).collect())
+fn texts(packages: &[&NewPackage], read: impl Fn(&NewPackage) -> Option<String>) -> Column {
+    Column::Text(packages.iter().map(|package| read(package)).collect())
 }
 
-fn uuids(packages: &[NewPackage]) -> Column {
+fn uuids(packages: &[&NewPackage]) -> Column {
     Column::Uuid(packages.iter().map(|package| Some(package.header.package_id.0)).collect())
 }
 
-fn hashes(packages: &[NewPackage]) -> Column {
+fn hashes(packages: &[&NewPackage]) -> Column {
     Column::Bytes(packages.iter().map(|package| Some(package.content.sha256.to_vec())).collect())
 }
 

@@ -71,8 +71,7 @@ pub struct Attempt {
 pub async fn page(db: &Db, filter: &Filter, limit: i64) -> Result<Vec<Package>, DbError> {
     let (conditions, mut values) = conditions(filter);
     values.push(Arg::from(limit));
-    let sql =
-        format!("{PACKAGE} WHERE {conditions} ORDER BY p.no DESC LIMIT ${}", values.len());
+    let sql = format!("{PACKAGE} WHERE {conditions} ORDER BY p.no DESC LIMIT ${}", values.len());
     db.query(&sql, values).await?.iter().map(read_package).collect()
 }
 

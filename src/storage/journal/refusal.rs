@@ -52,7 +52,8 @@ impl Refused {
 /// # Errors
 /// Any [`DbError`].
 pub async fn insert(tx: &mut Tx, refused: &[Refused]) -> Result<(), DbError> {
-    let text = |read: fn(&Refused) -> Option<String>| Column::Text(refused.iter().map(read).collect());
+    let text =
+        |read: fn(&Refused) -> Option<String>| Column::Text(refused.iter().map(read).collect());
     let input = Input::new()
         .column("id", Column::Int(refused.iter().map(|r| Some(r.id)).collect()))
         .column("code", text(|r| Some(r.code.clone())))
@@ -61,7 +62,10 @@ pub async fn insert(tx: &mut Tx, refused: &[Refused]) -> Result<(), DbError> {
         .column("package_id", text(|r| r.package_id.clone()))
         .column("sha256", text(|r| r.sha256.clone()))
         .column("peer", text(|r| Some(r.peer.clone())))
-        .column("refused_at", Column::Instant(refused.iter().map(|r| Some(r.refused_at)).collect()));
+        .column(
+            "refused_at",
+            Column::Instant(refused.iter().map(|r| Some(r.refused_at)).collect()),
+        );
     let columns = "id, code, detail, supplier, package_id, sha256, peer, refused_at";
     let sql = format!("WITH {{input}} INSERT INTO refusal ({columns}) SELECT {columns} FROM input");
     tx.execute_input(&sql, input, vec![]).await.map(|_| ())

@@ -36,6 +36,15 @@ pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Due>, DbError> {
     tx.query(&sql, args![limit]).await?.iter().map(read).collect()
 }
 
+/// Whether anything is due.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn any_due(db: &Db) -> Result<bool, DbError> {
+    let sql = format!("SELECT 1 FROM attempt WHERE due_at <= {} LIMIT 1", db.now_sql());
+    Ok(db.query_one(&sql, vec![]).await?.is_some())
+}
+
 /// Looks at these attempts again after `patience`.
 ///
 /// # Errors

@@ -1,0 +1,124 @@
+//! Suppliers, certificates and trust, in memory; what an operator changes counts within a second.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::broker;
+use crate::model::ids::SupplierId;
+use crate::model::refusal::{Refusal, RefusalCode};
+use crate::storage::db::{Db, DbError};
+use crate::storage::supplier::{self, Supplier};
+use crate::trust::TrustStore;
+
+/// How old the picture may be.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A supplier as the doors need it.
+#[derive(Debug)]
+pub(crate) struct Party {
+    pub(crate) supplier: Supplier,
+    pub(crate) partition: u16,
+}
+
+/// One consistent picture.
+pub(crate) struct Picture {
+    generation: i64,
+    by_mnemonic: HashMap<String, Arc<Party>>,
+    owners: HashMap<String, SupplierId>,
+    pub(crate) trust: TrustStore,
+}
+
+impl Picture {
+    pub(crate) fn supplier(&self, mnemonic: &str) -> Option<&Arc<Party>> {
+        self.by_mnemonic.get(mnemonic)
+    }
+
+    /// Whose certificate this is, by lower-case hex of its SHA-256.
+    pub(crate) fn owner(&self, sha256: &str) -> Option<SupplierId> {
+        self.owners.get(sha256).copied()
+    }
+}
+
+/// The current picture.
+pub(crate) struct Parties {
+    db: Db,
+    current: RwLock<Option<(Instant, Arc<Picture>)>>,
+    refreshing: Mutex<()>,
+}
+
+impl Parties {
+    pub(crate) fn new(db: Db) -> Self {
+        Self { db, current: RwLock::new(None), refreshing: Mutex::new(()) }
+    }
+
+    /// The picture, at most a second old; an older one while the database is away.
+    pub(crate) async fn picture(&self) -> Result<Arc<Picture>, Refusal> {
+        let old = match self.look() {
+            Some((at, picture)) if at.elapsed() < FRESH => return Ok(picture),
+            old => old,
+        };
+        let guard = match &old {
+            // Somebody is looking already: an old picture serves for that long.
+            Some((_, picture)) => match self.refreshing.try_lock() {
+                Ok(guard) => guard,
+                Err(_) => return Ok(Arc::clone(picture)),
+            },
+            None => self.refreshing.lock().await,
+        };
+        if let Some((at, picture)) = self.look()
+            && at.elapsed() < FRESH
+        {
+            return Ok(picture);
+        }
+        let picture = match (self.refresh(old.as_ref().map(|(_, picture)| picture)).await, old) {
+            (Ok(picture), _) => picture,
+            (Err(_), Some((_, picture))) => picture,
+            (Err(refusal), None) => return Err(refusal),
+        };
+        let next = Some((Instant::now(), Arc::clone(&picture)));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        drop(guard);
+        Ok(picture)
+    }
+
+    /// Whether this is the mnemonic of a supplier, as far as known without asking.
+    pub(crate) fn knows(&self, mnemonic: &str) -> bool {
+        self.look().is_some_and(|(_, picture)| picture.supplier(mnemonic).is_some())
+    }
+
+    fn look(&self) -> Option<(Instant, Arc<Picture>)> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn refresh(&self, old: Option<&Arc<Picture>>) -> Result<Arc<Picture>, Refusal> {
+        let generation = supplier::generation(&self.db).await.map_err(unavailable)?;
+        if let Some(old) = old
+            && old.generation == generation
+        {
+            return Ok(Arc::clone(old));
+        }
+        let anchors = supplier::anchors(&self.db).await.map_err(unavailable)?;
+        let owners = supplier::certificate_owners(&self.db).await.map_err(unavailable)?;
+        let owners = owners.into_iter().collect();
+        let suppliers = supplier::list(&self.db).await.map_err(unavailable)?;
+        let party = |supplier: Supplier| {
+            let partition = broker::partition(&supplier.mnemonic);
+            (supplier.mnemonic.clone(), Arc::new(Party { supplier, partition }))
+        };
+        let by_mnemonic = suppliers.into_iter().map(party).collect();
+        let trust = TrustStore::new(&anchors).or_else(|error| {
+            tracing::error!(%error, "a stored authority is no certificate: none is trusted");
+            TrustStore::new(&[])
+        });
+        let trust = trust.map_err(|_| RefusalCode::Internal)?;
+        Ok(Arc::new(Picture { generation, by_mnemonic, owners, trust }))
+    }
+}
+
+fn unavailable(error: DbError) -> Refusal {
+    tracing::error!(%error, "suppliers cannot be read");
+    RefusalCode::StoreUnavailable.into()
+}
