@@ -3,4 +3,6 @@
 mod check;
 pub mod cli;
 mod health;
+mod key;
 pub mod run;
+pub mod service;

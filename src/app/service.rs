@@ -1,0 +1,171 @@
+//! The roles of one process, put together, started and stopped.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::health::{self, Probes};
+use crate::app::key;
+use crate::broker::{Doorbell, InProcess, Rabbit};
+use crate::config::Config;
+use crate::exchange::delivery::Settings;
+use crate::exchange::{Exchange, Parts};
+use crate::http::limits::Limits;
+use crate::http::{serve, tls};
+use crate::model::clock::Clock;
+use crate::storage::db::Db;
+use crate::storage::migrate;
+use crate::telemetry::start_metrics;
+use crate::{federal, gateway, web, worker};
+
+/// Connections in the pool, unless configured.
+const CONNECTIONS: u32 = 16;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Suppliers' doors.
+    pub gateway: bool,
+    /// Processing.
+    pub worker: bool,
+    /// The federal segment's door.
+    pub federal: bool,
+    /// Pages.
+    pub web: bool,
+}
+
+impl Roles {
+    /// Everything.
+    pub const ALL: Self = Self { gateway: true, worker: true, federal: true, web: true };
+
+    /// The roles with these names.
+    pub fn named(names: &[String]) -> Self {
+        let has = |name: &str| names.iter().any(|given| given == name);
+        Self {
+            gateway: has("gateway"),
+            worker: has("worker"),
+            federal: has("federal"),
+            web: has("web"),
+        }
+    }
+}
+
+/// A running service.
+pub struct Service {
+    /// Address of the doors and pages.
+    pub address: SocketAddr,
+    /// Address of health and metrics.
+    pub health: SocketAddr,
+    exchange: Exchange,
+    /// Ends the doors and the worker's listening.
+    doors: CancellationToken,
+    /// Ends what serves them, after they have drained.
+    engine: CancellationToken,
+    open_doors: TaskTracker,
+    engines: TaskTracker,
+}
+
+impl Service {
+    /// Starts the roles. When this returns, the addresses answer.
+    ///
+    /// # Errors
+    /// What is missing or misconfigured, by name.
+    pub async fn start(config: &Config, roles: Roles, clock: Clock) -> Result<Self> {
+        tls::install_provider();
+        let metrics = start_metrics();
+        let exchange = exchange(config, clock).await?;
+        let (doors, engine) = (CancellationToken::new(), CancellationToken::new());
+        let (open_doors, engines) = (TaskTracker::new(), TaskTracker::new());
+        exchange.start(&engines, &engine);
+        if roles.worker {
+            open_doors.spawn(worker::run(exchange.clone(), doors.clone()));
+        }
+        let public = TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| format!("http.listen {} cannot be used", config.http.listen))?;
+        let address = public.local_addr()?;
+        let limits = Limits { body_bytes: config.limits.body_bytes, ..Limits::default() };
+        let acceptor = match (&config.http.tls_certificate, &config.http.tls_key) {
+            (Some(chain), Some(key)) => {
+                Some(tls::acceptor(chain, key, config.http.client_authorities.as_deref())?)
+            }
+            _ => None,
+        };
+        let router = router(config, roles, &exchange, limits);
+        open_doors.spawn(serve::serve(public, acceptor, router, limits, doors.clone()));
+
+        let private = TcpListener::bind(config.health.listen)
+            .await
+            .with_context(|| format!("health.listen {} cannot be used", config.health.listen))?;
+        let health = private.local_addr()?;
+        let probes = health::router(Probes { db: exchange.db().clone(), metrics });
+        engines.spawn(serve::serve(private, None, probes, Limits::default(), engine.clone()));
+        tracing::info!(%address, %health, ?roles, "serving");
+        Ok(Self { address, health, exchange, doors, engine, open_doors, engines })
+    }
+
+    /// The exchange behind the doors.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Closes the doors, lets what was taken finish, ends.
+    pub async fn stop(self) {
+        self.doors.cancel();
+        self.open_doors.close();
+        self.open_doors.wait().await;
+        self.engine.cancel();
+        self.engines.close();
+        self.engines.wait().await;
+        self.exchange.db().close().await;
+    }
+}
+
+async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> {
+    let spool = config.data.join("spool");
+    fs::create_dir_all(&spool)
+        .with_context(|| format!("the folder {} cannot be made", spool.display()))?;
+    let url = config.database_url()?;
+    let connections = config.database.connections.unwrap_or(CONNECTIONS);
+    let db = Db::connect(&url, connections).await.context("the database does not answer")?;
+    migrate::migrate(&db).await.context("the schema cannot be brought up to date")?;
+    let doorbell = match config.broker_url()? {
+        Some(url) => {
+            let prefix = config.broker.prefix.as_deref().unwrap_or("kontingent");
+            Doorbell::Rabbit(Rabbit::new(&url, prefix).context("broker.url cannot be used")?)
+        }
+        None => Doorbell::InProcess(InProcess::new()),
+    };
+    let mut settings = Settings::new(spool);
+    settings.inflate.document_bytes = config.limits.package_bytes;
+    settings.concurrent_deliveries = config.limits.concurrent_deliveries;
+    settings.concurrency = config.worker.concurrency;
+    settings.gap_wait = std::time::Duration::from_secs(config.worker.gap_wait_hours * 3600);
+    let signer = key::signer(config, clock.now())?;
+    Ok(Exchange::new(Parts { db, clock, signer, doorbell, settings }))
+}
+
+fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) -> Router {
+    let public_url = config.http.public_url.clone();
+    let mut router = Router::new();
+    if roles.gateway {
+        let settings = gateway::Settings {
+            public_url: public_url.clone(),
+            limits,
+            operators: config.operators.clone(),
+        };
+        router = router.merge(gateway::router(exchange.clone(), settings));
+    }
+    if roles.federal {
+        router = router.merge(federal::router(exchange.clone(), public_url));
+    }
+    if roles.web {
+        router = router.merge(web::router(exchange.clone()));
+    }
+    router
+}
