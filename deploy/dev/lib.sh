@@ -28,3 +28,10 @@ install_packages() {
     rm -f "$log"
     die "cannot install ${missing[*]}"
 }
+
+# What cargo build needs besides Rust itself.
+install_build_tools() {
+    command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
+    command -v cargo >/dev/null || die "Rust is not installed: see https://rustup.rs"
+    install_packages gcc libc6-dev pkg-config libssl-dev
+}
