@@ -27,6 +27,14 @@ CREATE TABLE federal_secret (
     created_at {instant} NOT NULL -- when it was made
 );
 
+-- Ids that the federal segment gave to persons of the registry. Never deleted.
+CREATE TABLE federal_identity (
+    federal_id text PRIMARY KEY, -- the id it gave
+    person_id bigint NOT NULL, -- registry id of the person
+    assigned_at {instant} NOT NULL -- when we learned it
+);
+CREATE INDEX federal_identity_person ON federal_identity (person_id);
+
 -- Requests taken from federal systems. A row is written together with its answer; never deleted.
 CREATE TABLE mailbox_request (
     message_id {uuid} PRIMARY KEY, -- the sender's id of the message, unique over all senders
@@ -86,3 +94,6 @@ CREATE TABLE disclosure_person (
     disclosure_id bigint NOT NULL REFERENCES disclosure (id), -- the disclosure
     PRIMARY KEY (person_id, disclosure_id)
 );
+
+-- FindPerson looks through those born on a day.
+CREATE INDEX person_birth_date ON person (birth_date);

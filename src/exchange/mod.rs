@@ -3,15 +3,20 @@
 
 pub mod accept;
 pub mod admin;
+pub mod answer;
+pub mod caller;
 mod commit;
+mod cursor;
 pub mod delivery;
 mod examine;
 mod parties;
 pub mod query;
+pub mod question;
 pub mod receipt;
 mod refused;
 pub mod relay;
 pub mod replay;
+pub mod seal;
 pub mod sweep;
 
 use std::sync::Arc;

@@ -177,6 +177,18 @@ impl Answer {
             Self::ChangedSince(_) => Topic::ChangedSince,
         }
     }
+
+    /// Every entity it tells.
+    pub fn entities(&self) -> Box<dyn Iterator<Item = &Entity> + '_> {
+        match self {
+            Self::PersonBySnils { cards, .. } => Box::new(cards.iter().flat_map(|card| {
+                let rest = card.documents.iter().chain(&card.memberships);
+                std::iter::once(&card.person).chain(rest)
+            })),
+            Self::FindPerson(candidates) => Box::new(candidates.iter().map(|c| &c.person)),
+            Self::ChangedSince(page) => Box::new(page.entities.iter()),
+        }
+    }
 }
 
 /// A person's id that now stands for another person.

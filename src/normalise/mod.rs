@@ -11,6 +11,7 @@ pub mod final_mark;
 pub mod identity_document;
 pub mod kinship;
 pub mod lexical;
+pub mod likeness;
 pub mod management_body;
 pub mod mark;
 pub mod membership;

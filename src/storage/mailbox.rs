@@ -113,12 +113,7 @@ pub async fn is_taken(db: &Db, message_id: Uuid) -> Result<bool, DbError> {
 ///
 /// # Errors
 /// [`DbError::Duplicate`] when the id of the request is taken.
-pub async fn put(
-    db: &Db,
-    tx: &mut Tx,
-    request: &Request,
-    answer: &Answer,
-) -> Result<(), MailboxError> {
+pub async fn put(tx: &mut Tx, request: &Request, answer: &Answer) -> Result<(), MailboxError> {
     let sql = "INSERT INTO mailbox_request (message_id, system_id, node_id, reference_id, \
         transaction_code, root_namespace, root_element, test, envelope, peer, received_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -141,7 +136,7 @@ pub async fn put(
          root_namespace, root_element, request_element, content, content_sha256, signature, \
          queued_at, sequence, deliveries) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {}, $11, 0)",
-        db.now_sql()
+        tx.now_sql()
     );
     let values = args![
         answer.message_id,
@@ -174,12 +169,8 @@ pub async fn is_full(db: &Db, system: i64, node: &str, limit: i64) -> Result<boo
 ///
 /// # Errors
 /// Any [`MailboxError`].
-pub async fn lease(
-    db: &Db,
-    tx: &mut Tx,
-    selector: &Selector,
-) -> Result<Option<Leased>, MailboxError> {
-    let (now, until) = (db.now_sql(), db.after_sql(LEASE_SECONDS));
+pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, MailboxError> {
+    let (now, until) = (tx.now_sql(), tx.after_sql(LEASE_SECONDS));
     let mut values = args![selector.system, selector.node.as_str()];
     let mut chosen = String::new();
     if let Some((namespace, element)) = &selector.root {
@@ -193,7 +184,7 @@ pub async fn lease(
          AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= {now}) \
          {chosen}ORDER BY queued_at, sequence LIMIT 1 {}) \
          RETURNING message_id, request_id, content, queued_at, signature",
-        db.skip_locked_sql()
+        tx.skip_locked_sql()
     );
     let Some(row) = tx.query_one(&sql, values).await? else { return Ok(None) };
     let request_id: Uuid = row.get(1)?;
@@ -220,13 +211,12 @@ pub async fn lease(
 /// # Errors
 /// Any [`DbError`].
 pub async fn acknowledge(
-    db: &Db,
     tx: &mut Tx,
     system: i64,
     message_id: Uuid,
     accepted: bool,
 ) -> Result<bool, DbError> {
-    let now = db.now_sql();
+    let now = tx.now_sql();
     let sql = format!(
         "UPDATE mailbox_answer SET acknowledged_at = {now}, accepted = $3, content = NULL \
          WHERE message_id = $1 AND system_id = $2 AND acknowledged_at IS NULL \

@@ -6,6 +6,7 @@ pub mod content;
 pub mod db;
 pub mod dictionary;
 pub mod disclosure;
+pub mod federal;
 pub mod federal_system;
 pub mod ids;
 pub mod input;

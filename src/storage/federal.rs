@@ -1,0 +1,301 @@
+//! What the registry tells the federal segment: entities as they are now, and the log of changes.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::NaiveDate;
+
+use crate::args;
+use crate::model::federal::{Entity, Redirect};
+use crate::model::ids::EntityId;
+use crate::model::kind::Kind;
+use crate::model::record::Value;
+use crate::model::spec::{FieldSpec, FieldType, KindSpec, Storage};
+use crate::storage::db::{Db, DbError, Row, Tx};
+use crate::storage::input::{Column, Input};
+
+/// Most persons that one key may stand for in an answer.
+const SAME_KEY: i64 = 100;
+
+/// Longest chain of merges that is followed.
+const MERGES: usize = 16;
+
+/// A place in the log of changes: everything up to it has been told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Number of the writing transaction; 0 where the database has a single writer.
+    pub transaction: i64,
+    /// Id of the row.
+    pub row: i64,
+}
+
+/// A change in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where it stands.
+    pub position: Position,
+    /// Kind of what changed; absent for kinds not asked for.
+    pub kind: Option<Kind>,
+    /// What changed.
+    pub entity: EntityId,
+}
+
+/// Persons with this insurance number, merged ones included.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn by_snils(tx: &mut Tx, snils: &str) -> Result<Vec<EntityId>, DbError> {
+    let sql = "SELECT id FROM person WHERE snils = $1 ORDER BY id LIMIT $2";
+    ids(&tx.query(sql, args![snils, SAME_KEY]).await?)
+}
+
+/// The person to whom the federal segment gave this id.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn by_federal_id(tx: &mut Tx, id: &str) -> Result<Vec<EntityId>, DbError> {
+    let sql = "SELECT person_id FROM federal_identity WHERE federal_id = $1";
+    ids(&tx.query(sql, args![id]).await?)
+}
+
+/// Names of a person.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Registry id.
+    pub id: EntityId,
+    /// Surname.
+    pub last: String,
+    /// Given name.
+    pub first: String,
+    /// Patronymic, empty when there is none.
+    pub middle: String,
+}
+
+/// Persons born on a day, merged ones left out.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn born_on(tx: &mut Tx, day: NaiveDate) -> Result<Vec<Named>, DbError> {
+    let sql = "SELECT id, last_name, first_name, middle_name FROM person \
+        WHERE birth_date = $1 AND merged_into IS NULL";
+    let named = |row: &Row| {
+        Ok(Named {
+            id: EntityId(row.get(0)?),
+            last: row.get(1)?,
+            first: row.get(2)?,
+            middle: row.get::<Option<String>>(3)?.unwrap_or_default(),
+        })
+    };
+    tx.query(sql, args![day]).await?.iter().map(named).collect()
+}
+
+/// Persons with a document whose kind, series and number fold to this key.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn by_document(tx: &mut Tx, key: i64) -> Result<Vec<EntityId>, DbError> {
+    let sql = "SELECT person_id FROM identity_document WHERE document_key = $1 LIMIT $2";
+    ids(&tx.query(sql, args![key, SAME_KEY]).await?)
+}
+
+/// Puts survivors in the place of merged persons; each person once, in order, and the merges met.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn survivors(
+    tx: &mut Tx,
+    found: &[EntityId],
+) -> Result<(Vec<EntityId>, Vec<Redirect>), DbError> {
+    let (mut persons, mut redirects) = (Vec::new(), Vec::new());
+    for &from in found {
+        let mut to = from;
+        for _ in 0..MERGES {
+            let sql = "SELECT merged_into FROM person WHERE id = $1";
+            let row = tx.query_one(sql, args![to.0]).await?;
+            match row.map(|row| row.get::<Option<i64>>(0)).transpose()?.flatten() {
+                Some(next) => to = EntityId(next),
+                None => break,
+            }
+        }
+        if to != from {
+            redirects.push(Redirect { from, to });
+        }
+        if !persons.contains(&to) {
+            persons.push(to);
+        }
+    }
+    Ok((persons, redirects))
+}
+
+/// Entities of one kind as they are now, by id; unknown ids are left out.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn entities(
+    tx: &mut Tx,
+    spec: &'static KindSpec,
+    wanted: &[EntityId],
+) -> Result<HashMap<EntityId, Entity>, DbError> {
+    let sql = format!(
+        "WITH {{input}} SELECT {} FROM input JOIN {} t ON t.id = input.id",
+        columns(spec),
+        spec.table
+    );
+    let input =
+        Input::new().column("id", Column::Int(wanted.iter().map(|id| Some(id.0)).collect()));
+    let rows = tx.query_input(&sql, input, vec![]).await?;
+    let entities = rows.iter().map(|row| entity(spec, row));
+    entities.map(|entity| entity.map(|entity| (entity.id, entity))).collect()
+}
+
+/// Identity documents of a person that have not been closed.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn documents(
+    tx: &mut Tx,
+    spec: &'static KindSpec,
+    person: EntityId,
+) -> Result<Vec<Entity>, DbError> {
+    let sql = format!(
+        "SELECT {} FROM {} t WHERE t.person_id = $1 AND t.closed_at IS NULL ORDER BY t.id",
+        columns(spec),
+        spec.table
+    );
+    let rows = tx.query(&sql, args![person.0]).await?;
+    rows.iter().map(|row| entity(spec, row)).collect()
+}
+
+/// Memberships of a person that have neither been closed nor ended before `today`.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn memberships(
+    tx: &mut Tx,
+    spec: &'static KindSpec,
+    person: EntityId,
+    today: NaiveDate,
+) -> Result<Vec<Entity>, DbError> {
+    let sql = format!(
+        "SELECT {} FROM {} t WHERE t.person_id = $1 AND t.closed_at IS NULL \
+         AND (t.to_date IS NULL OR t.to_date >= $2) ORDER BY t.from_date, t.id",
+        columns(spec),
+        spec.table
+    );
+    let rows = tx.query(&sql, args![person.0, today]).await?;
+    rows.iter().map(|row| entity(spec, row)).collect()
+}
+
+/// Changes after a place, in the order of the log, at most `limit` of them.
+///
+/// Only changes are told before which nothing can still appear: on PostgreSQL, those of
+/// transactions older than every one that still runs.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn changes(
+    tx: &mut Tx,
+    after: Position,
+    kinds: &[Kind],
+    limit: usize,
+) -> Result<Vec<Change>, DbError> {
+    let settled = if tx.is_postgres() {
+        "AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "SELECT tx, id, kind, entity_id FROM change_log WHERE (tx, id) > ($1, $2) {settled} \
+         ORDER BY tx, id LIMIT $3"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = tx.query(&sql, args![after.transaction, after.row, limit]).await?;
+    let change = |row: &Row| {
+        let name: String = row.get(2)?;
+        Ok(Change {
+            position: Position { transaction: row.get(0)?, row: row.get(1)? },
+            kind: Kind::of_element(&name).filter(|kind| kinds.contains(kind)),
+            entity: EntityId(row.get(3)?),
+        })
+    };
+    rows.iter().map(change).collect()
+}
+
+/// Registry ids of the persons that entities are or refer to, each once.
+pub fn persons_of<'e>(entities: impl Iterator<Item = &'e Entity>) -> Vec<i64> {
+    let mut seen = HashSet::new();
+    for entity in entities {
+        if entity.spec.kind == Kind::Person {
+            seen.insert(entity.id.0);
+        }
+        for (field, value) in entity.spec.fields.iter().zip(&entity.values) {
+            if field.ty == FieldType::Ref(Kind::Person)
+                && let Some(Value::Integer(person)) = value
+            {
+                seen.insert(*person);
+            }
+        }
+    }
+    let mut persons: Vec<i64> = seen.into_iter().collect();
+    persons.sort_unstable();
+    persons
+}
+
+/// The key that authenticates cursors; `fresh` becomes it when there is none yet.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn cursor_key(db: &Db, fresh: Vec<u8>) -> Result<Vec<u8>, DbError> {
+    let read = "SELECT cursor_key FROM federal_secret WHERE one = 1";
+    if let Some(row) = db.query_one(read, vec![]).await? {
+        return row.get(0);
+    }
+    let sql = format!(
+        "INSERT INTO federal_secret (one, cursor_key, created_at) VALUES (1, $1, {}) \
+         ON CONFLICT DO NOTHING",
+        db.now_sql()
+    );
+    db.execute(&sql, args![fresh.clone()]).await?;
+    db.query_one(read, vec![]).await?.map_or(Ok(fresh), |row| row.get(0))
+}
+
+/// Columns of table `t` in the order [`entity`] reads them.
+fn columns(spec: &KindSpec) -> String {
+    let person = spec.kind == Kind::Person;
+    let mut sql = String::from("t.id, t.closed_at IS NOT NULL, ");
+    sql.push_str(if person { "t.merged_into, " } else { "CAST(NULL AS bigint), " });
+    sql.push_str(if person {
+        "(SELECT min(f.federal_id) FROM federal_identity f WHERE f.person_id = t.id)"
+    } else {
+        "CAST(NULL AS text)"
+    });
+    for field in spec.fields {
+        sql.push_str(", t.");
+        sql.push_str(field.column);
+    }
+    sql
+}
+
+fn entity(spec: &'static KindSpec, row: &Row) -> Result<Entity, DbError> {
+    let value = |(at, field): (usize, &FieldSpec)| {
+        let at = at + 4;
+        Ok(match field.ty.storage() {
+            Storage::Text => row.get::<Option<String>>(at)?.map(Value::Text),
+            Storage::Integer => row.get::<Option<i64>>(at)?.map(Value::Integer),
+            Storage::Date => row.get::<Option<NaiveDate>>(at)?.map(Value::Date),
+            Storage::Instant => row.get::<Option<_>>(at)?.map(Value::Instant),
+            Storage::Flag => row.get::<Option<bool>>(at)?.map(Value::Flag),
+        })
+    };
+    Ok(Entity {
+        spec,
+        id: EntityId(row.get(0)?),
+        closed: row.get(1)?,
+        merged_into: row.get::<Option<i64>>(2)?.map(EntityId),
+        federal_id: row.get(3)?,
+        values: spec.fields.iter().enumerate().map(value).collect::<Result<_, DbError>>()?,
+    })
+}
+
+fn ids(rows: &[Row]) -> Result<Vec<EntityId>, DbError> {
+    rows.iter().map(|row| row.get(0).map(EntityId)).collect()
+}
