@@ -115,6 +115,10 @@ pub enum Package {
         /// Address of the gateway, for example http://127.0.0.1:8080.
         #[arg(long)]
         to: String,
+        /// Certificate of the authority behind the gateway's own, PEM, when the system does not
+        /// know it.
+        #[arg(long)]
+        authority: Option<PathBuf>,
         /// One JSON object a package.
         #[arg(long)]
         json: bool,
@@ -124,6 +128,9 @@ pub enum Package {
         /// Packages.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Certificate of a trusted authority, PEM or DER; without one any signer will do.
+        #[arg(long)]
+        authority: Vec<PathBuf>,
         /// One JSON object a package.
         #[arg(long)]
         json: bool,
@@ -135,7 +142,14 @@ pub enum Package {
     /// List packages, newest first.
     List(PackageFilter),
     /// Show a package: attempts, counts, findings.
-    Show(PackageName),
+    Show {
+        /// Which package.
+        #[command(flatten)]
+        package: PackageName,
+        /// Most findings to show.
+        #[arg(long, default_value_t = 50)]
+        findings: u32,
+    },
     /// Process packages again.
     Replay {
         /// Which packages: a number, a UUID, or nothing to use the filter.
@@ -157,6 +171,9 @@ pub enum Package {
 pub struct PackageName {
     /// Our number or the supplier's UUID.
     pub package: String,
+    /// Mnemonic of the supplier, when two use the same UUID.
+    #[arg(long)]
+    pub supplier: Option<String>,
     /// JSON instead of text.
     #[arg(long)]
     pub json: bool,

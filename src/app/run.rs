@@ -1,15 +1,25 @@
 //! From a parsed command line to the function that does it.
 
 use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::check;
-use crate::app::cli::{Audit, Authority, Cli, Command, Dictionary, Federal, Package, Supplier};
+use crate::app::cli::{
+    Audit, Authority, Cli, Command, Dictionary, Federal, Package, PackageFilter, PackageName,
+    Supplier,
+};
+use crate::app::service::{self, Roles, Service};
 use crate::config::Config;
 use crate::exchange::admin::{Admin, NewSupplier};
+use crate::exchange::replay::Request;
 use crate::model::clock::Clock;
+use crate::model::ids::PackageNo;
+use crate::model::package::State;
 use crate::ops;
 use crate::ops::output::say;
+use crate::ops::package::Chosen;
 use crate::storage::db::Db;
+use crate::storage::journal::list::Filter;
 use crate::storage::migrate;
 use crate::telemetry::{LogFormat, start_logging};
 
@@ -30,18 +40,33 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
     let config = || Config::load(cli.config.as_deref());
     let desk = async || Desk::open(&config()?, cli.actor.clone()).await;
     match cli.command {
-        Command::Demo(_) | Command::Serve(_) | Command::Simulate(_) | Command::Bench(_) => {
+        Command::Demo(_) | Command::Simulate(_) | Command::Bench(_) => {
             bail!("эта команда ещё не готова")
         }
+        Command::Serve(ref options) => serve(&config()?, &Roles::named(&options.roles)).await,
         Command::Migrate => migrate(&config()?).await,
         Command::CheckConfig => check::report(&config()?),
-        Command::Package(command) => package(command).await,
+        Command::Package(ref command) => package(&cli, command).await,
         Command::Supplier(command) => supplier(&desk().await?, command).await,
         Command::Federal(command) => federal(&desk().await?, command).await,
         Command::Authority(command) => authority(&desk().await?, command).await,
         Command::Dictionary(command) => dictionary(&desk().await?, command).await,
         Command::Audit(Audit::Verify { json }) => ops::audit::verify(&desk().await?.db, json).await,
     }
+}
+
+/// Runs the service until it is told to end.
+async fn serve(config: &Config, roles: &Roles) -> Result<bool> {
+    start_logging(&config.log.filter, config.log.format);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let service = Service::start(config, *roles, Clock::System).await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    tracing::info!("stopping: the doors close, what was taken is finished");
+    service.stop().await;
+    Ok(true)
 }
 
 /// Where an administrator works.
@@ -88,8 +113,60 @@ async fn migrate(config: &Config) -> Result<bool> {
     Ok(true)
 }
 
-async fn package(_command: Package) -> Result<bool> {
-    bail!("эта команда ещё не готова")
+async fn package(cli: &Cli, command: &Package) -> Result<bool> {
+    let config = || Config::load(cli.config.as_deref());
+    match command {
+        Package::Send { files, to, authority, json } => {
+            let gateway = ops::package::Gateway::new(to, authority.as_deref())?;
+            return ops::package::send(&gateway, files, *json).await;
+        }
+        Package::Validate { files, authority, json } => {
+            return ops::package::validate(files, authority, *json, Clock::System.now());
+        }
+        Package::Replay { package, filter, reason, approve } => {
+            let exchange = service::exchange(&config()?, Clock::System).await?;
+            let chosen = package.as_ref().map(|package| Chosen {
+                package: package.clone(),
+                supplier: filter.supplier.clone(),
+            });
+            let request =
+                Request { reason: reason.clone(), actor: cli.actor.clone(), approved: *approve };
+            let page = (&conditions(filter), filter.limit);
+            ops::package::replay(&exchange, chosen.as_ref(), page, &request, filter.json).await?;
+        }
+        Package::List(filter) => {
+            let db = open_database(&config()?).await?;
+            ops::package::list(&db, &conditions(filter), filter.limit, filter.json).await?;
+        }
+        Package::Show { package, findings } => {
+            let db = open_database(&config()?).await?;
+            ops::package::show(&db, &chosen(package), u64::from(*findings), package.json).await?;
+        }
+        Package::Status(package) => {
+            let db = open_database(&config()?).await?;
+            ops::package::status(&db, &chosen(package), package.json).await?;
+        }
+        Package::Receipt(package) => {
+            let db = open_database(&config()?).await?;
+            ops::package::receipt(&db, &chosen(package), package.json).await?;
+        }
+    }
+    Ok(true)
+}
+
+fn chosen(name: &PackageName) -> Chosen {
+    Chosen { package: name.package.clone(), supplier: name.supplier.clone() }
+}
+
+fn conditions(filter: &PackageFilter) -> Filter {
+    Filter {
+        state: filter.state.as_deref().and_then(State::parse),
+        supplier: filter.supplier.clone(),
+        code: filter.code.clone(),
+        since: filter.since,
+        until: filter.until,
+        before: filter.before.map(PackageNo),
+    }
 }
 
 async fn supplier(desk: &Desk, command: Supplier) -> Result<bool> {
@@ -106,11 +183,11 @@ async fn supplier(desk: &Desk, command: Supplier) -> Result<bool> {
         } => {
             let new =
                 NewSupplier { mnemonic, name, kind, limited, strict_checksums, test_packages };
-            ops::supplier::add(admin, &new, &certificate, now).await?;
+            ops::supplier::add(&desk.db, admin, &new, &certificate, now).await?;
         }
         Supplier::List { json } => ops::supplier::list(&desk.db, json, now).await?,
         Supplier::AddCertificate { mnemonic, certificate } => {
-            ops::supplier::add_certificate(admin, &mnemonic, &certificate, now).await?;
+            ops::supplier::add_certificate(&desk.db, admin, &mnemonic, &certificate, now).await?;
         }
         Supplier::WithdrawCertificate { sha256 } => {
             ops::supplier::withdraw_certificate(admin, &sha256).await?;
@@ -128,7 +205,8 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
     match command {
         Federal::Add { mnemonic, name, certificate } => {
             let now = desk.clock.now();
-            ops::federal_system::add(&desk.admin, &mnemonic, &name, &certificate, now).await?;
+            ops::federal_system::add(&desk.db, &desk.admin, &mnemonic, &name, &certificate, now)
+                .await?;
         }
         Federal::List { json } => ops::federal_system::list(&desk.db, json).await?,
     }

@@ -15,7 +15,7 @@ pub async fn verify(db: &Db, json: bool) -> Result<bool> {
     let chain = audit::verify(db).await?;
     match (&chain, json) {
         (Chain::Intact(rows), true) => say_json(&json!({"intact": true, "rows": rows}))?,
-        (Chain::Broken(row), true) => say_json(&json!({"intact": false, "broken_at": row}))?,
+        (Chain::Broken(row), true) => say_json(&json!({"intact": false, "brokenAt": row}))?,
         (Chain::Intact(rows), false) => {
             let rows = plural(*rows, ["запись", "записи", "записей"]);
             say(format!("Журнал действий цел: {rows}."));

@@ -14,6 +14,7 @@ use crate::storage::supplier;
 use crate::trust::certificate::Facts;
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Listed {
     sha256: String,
     subject: String,

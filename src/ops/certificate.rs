@@ -7,7 +7,11 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
 use crate::exchange::admin::Validity;
+use crate::model::refusal::RefusalCode;
 use crate::ops::output::{day, say};
+use crate::storage::db::Db;
+use crate::storage::supplier;
+use crate::trust::TrustStore;
 use crate::trust::certificate::Facts;
 
 /// Reads a certificate file, PEM or DER.
@@ -32,6 +36,20 @@ pub(super) fn describe(facts: &Facts, now: DateTime<Utc>) {
             say(format!("    ВНИМАНИЕ: срок сертификата истёк {to}; подписи им будут отклонены"));
         }
     }
+}
+
+/// Warns when no trusted authority vouches for a signer's certificate.
+pub(super) async fn warn_untrusted(db: &Db, facts: &Facts, now: DateTime<Utc>) -> Result<()> {
+    let store = TrustStore::new(&supplier::anchors(db).await?)?;
+    if let Err(refusal) = store.judge(&facts.der, &[], now)
+        && refusal.code == RefusalCode::CertUntrusted
+    {
+        say(
+            "    ВНИМАНИЕ: его издатель не внесён в число доверенных (authority add); подписи будут",
+        );
+        say("    приняты, только если пакет сам содержит цепочку до доверенного центра");
+    }
+    Ok(())
 }
 
 /// One word or two on the dates of a certificate.

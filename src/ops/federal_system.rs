@@ -25,6 +25,7 @@ struct Listed {
 /// # Errors
 /// A file that is no certificate, or what [`Admin::register_system`] refuses.
 pub async fn add(
+    db: &Db,
     admin: &Admin,
     mnemonic: &str,
     name: &str,
@@ -35,7 +36,7 @@ pub async fn add(
     admin.register_system(mnemonic, name, &facts).await?;
     say(format!("Система федерального сегмента {mnemonic} зарегистрирована."));
     certificate::describe(&facts, now);
-    Ok(())
+    certificate::warn_untrusted(db, &facts, now).await
 }
 
 /// Lists systems.

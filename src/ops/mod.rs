@@ -7,4 +7,5 @@ mod certificate;
 pub mod dictionary;
 pub mod federal_system;
 pub mod output;
+pub mod package;
 pub mod supplier;

@@ -39,14 +39,19 @@ pub fn say_list<T: Serialize, const N: usize>(
         say(empty);
         return Ok(());
     }
-    for line in table(headers, &items.iter().map(row).collect::<Vec<_>>()) {
-        say(line);
-    }
+    say_table("", headers, &items.iter().map(row).collect::<Vec<_>>());
     Ok(())
 }
 
+/// Prints rows under headers, each line after `indent`.
+pub fn say_table<const N: usize>(indent: &str, headers: [&str; N], rows: &[[String; N]]) {
+    for line in table(headers, rows) {
+        say(format!("{indent}{line}"));
+    }
+}
+
 /// Lays out rows under headers, columns aligned.
-pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let widest = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([headers[column].chars().count()]).max().unwrap_or(0).min(MAX_PADDING)

@@ -13,6 +13,7 @@ use crate::storage::db::Db;
 use crate::storage::supplier;
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Listed {
     mnemonic: String,
     name: String,
@@ -27,6 +28,7 @@ struct Listed {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ListedCertificate {
     sha256: String,
     subject: String,
@@ -39,6 +41,7 @@ struct ListedCertificate {
 /// # Errors
 /// A file that is no certificate, or what [`Admin::register_supplier`] refuses.
 pub async fn add(
+    db: &Db,
     admin: &Admin,
     new: &NewSupplier,
     certificates: &[PathBuf],
@@ -51,6 +54,7 @@ pub async fn add(
     say(format!("Поставщик {} {done}.", new.mnemonic));
     for facts in &certificates {
         certificate::describe(facts, now);
+        certificate::warn_untrusted(db, facts, now).await?;
     }
     if fresh && certificates.is_empty() {
         say("Пока за ним нет сертификата, его пакеты будут отклонены: supplier add-certificate");
@@ -118,6 +122,7 @@ pub async fn list(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
 /// # Errors
 /// A file that is no certificate, or what [`Admin::add_certificate`] refuses.
 pub async fn add_certificate(
+    db: &Db,
     admin: &Admin,
     mnemonic: &str,
     file: &Path,
@@ -127,7 +132,7 @@ pub async fn add_certificate(
     admin.add_certificate(mnemonic, &facts).await?;
     say(format!("За поставщиком {mnemonic} зарегистрирован"));
     certificate::describe(&facts, now);
-    Ok(())
+    certificate::warn_untrusted(db, &facts, now).await
 }
 
 /// Takes a certificate back.

@@ -13,5 +13,4 @@ pub mod input;
 pub mod journal;
 pub mod mailbox;
 pub mod migrate;
-pub mod registry;
 pub mod supplier;

@@ -6,6 +6,8 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::x509::{X509, X509NameRef};
 
+use super::der;
+
 /// Facts of one certificate. Says nothing about whether it is to be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -19,6 +21,8 @@ pub struct Facts {
     pub not_before: DateTime<Utc>,
     /// End of validity.
     pub not_after: DateTime<Utc>,
+    /// Whether it is an authority's: issues certificates, may not sign documents.
+    pub authority: bool,
 }
 
 /// A file does not hold a certificate.
@@ -34,9 +38,11 @@ impl Facts {
     pub fn read(bytes: &[u8]) -> Result<Self, NotACertificate> {
         let pem = bytes.windows(11).any(|window| window == b"-----BEGIN ");
         let certificate = if pem { X509::from_pem(bytes)? } else { X509::from_der(bytes)? };
+        let der = certificate.to_der()?;
         Ok(Self {
             sha256: hex(&certificate.digest(MessageDigest::sha256())?),
-            der: certificate.to_der()?,
+            authority: der::is_authority(&der),
+            der,
             subject: name(certificate.subject_name()),
             not_before: instant(certificate.not_before())?,
             not_after: instant(certificate.not_after())?,

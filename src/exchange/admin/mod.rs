@@ -12,6 +12,7 @@ use crate::model::clock::Clock;
 use crate::storage::audit::{self, Act};
 use crate::storage::db::{Db, DbError, Tx};
 use crate::storage::ids::Ids;
+use crate::trust::certificate::Facts;
 
 pub use crate::exchange::admin::dictionary::{CsvError, read_csv};
 pub use crate::exchange::admin::party::{NewSupplier, Validity};
@@ -34,6 +35,12 @@ pub enum AdminError {
     /// The certificate signs for somebody else, whose mnemonic this is.
     #[error("сертификат уже зарегистрирован за «{0}»: у каждой системы должен быть свой")]
     CertificateTaken(String),
+    /// The certificate, whose subject this is, is an authority's.
+    #[error("сертификат «{0}» принадлежит удостоверяющему центру: им нельзя подписывать документы")]
+    CannotSign(String),
+    /// The certificate, whose subject this is, is not an authority's.
+    #[error("сертификат «{0}» не принадлежит удостоверяющему центру (нет признака CA)")]
+    NotAnAuthority(String),
     /// No certificate of this hash is in use.
     #[error("действующий сертификат с SHA-256 {0} не найден")]
     CertificateUnknown(String),
@@ -62,6 +69,8 @@ impl AdminError {
         match self {
             Self::SupplierUnknown(_) => "SUPPLIER_UNKNOWN",
             Self::CertificateTaken(_) => "CERT_TAKEN",
+            Self::CannotSign(_) => "CERT_CONSTRAINT",
+            Self::NotAnAuthority(_) => "NOT_AN_AUTHORITY",
             Self::CertificateUnknown(_) => "CERT_UNKNOWN",
             Self::AuthorityUnknown(_) => "AUTHORITY_UNKNOWN",
             Self::Mnemonic(_) => "MNEMONIC",
@@ -126,6 +135,10 @@ fn check_mnemonic(mnemonic: &str) -> Result<(), AdminError> {
         return Ok(());
     }
     Err(AdminError::Mnemonic(mnemonic.to_owned()))
+}
+
+fn check_signs(facts: &Facts) -> Result<(), AdminError> {
+    if facts.authority { Err(AdminError::CannotSign(facts.subject.clone())) } else { Ok(()) }
 }
 
 fn check_name(name: &str) -> Result<(), AdminError> {

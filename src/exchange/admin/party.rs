@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use crate::exchange::admin::{Admin, AdminError, check_mnemonic, check_name};
+use crate::exchange::admin::{Admin, AdminError, check_mnemonic, check_name, check_signs};
 use crate::model::ids::SupplierId;
 use crate::storage::db::Tx;
 use crate::storage::federal_system::{self, SystemCertificate};
@@ -54,7 +54,8 @@ impl Admin {
     /// stays blocked if it was. Says whether it is new.
     ///
     /// # Errors
-    /// A bad mnemonic or name, a certificate of another supplier; then nothing is registered.
+    /// A bad mnemonic or name, a certificate of another supplier or of an authority; then nothing
+    /// is registered.
     pub async fn register_supplier(
         &self,
         new: &NewSupplier,
@@ -106,7 +107,7 @@ impl Admin {
     /// Registers one more certificate of a supplier.
     ///
     /// # Errors
-    /// [`AdminError::SupplierUnknown`], [`AdminError::CertificateTaken`].
+    /// [`AdminError::SupplierUnknown`], [`AdminError::CertificateTaken`], [`AdminError::CannotSign`].
     pub async fn add_certificate(&self, mnemonic: &str, facts: &Facts) -> Result<(), AdminError> {
         let known = supplier::by_mnemonic(&self.db, mnemonic).await?;
         let (object, detail) = (format!("supplier:{mnemonic}"), json!({"sha256": facts.sha256}));
@@ -149,10 +150,13 @@ impl Admin {
     /// Trusts a certification authority.
     ///
     /// # Errors
-    /// Only of the database.
+    /// [`AdminError::NotAnAuthority`].
     pub async fn trust(&self, facts: &Facts) -> Result<(), AdminError> {
         let object = format!("authority:{}", facts.sha256);
         self.perform("authority.trust", object, json!({}), async |tx, at| {
+            if !facts.authority {
+                return Err(AdminError::NotAnAuthority(facts.subject.clone()));
+            }
             Ok(supplier::add_anchor(tx, &certificate(facts), at).await?)
         })
         .await
@@ -175,7 +179,7 @@ impl Admin {
     /// Registers a system of the federal segment, or one more certificate of a registered one.
     ///
     /// # Errors
-    /// A bad mnemonic or name, [`AdminError::CertificateTaken`].
+    /// A bad mnemonic or name, [`AdminError::CertificateTaken`], [`AdminError::CannotSign`].
     pub async fn register_system(
         &self,
         mnemonic: &str,
@@ -188,6 +192,7 @@ impl Admin {
         self.perform("federal_system.register", object, detail, async |tx, at| {
             check_mnemonic(mnemonic)?;
             check_name(name)?;
+            check_signs(facts)?;
             let id = federal_system::save(tx, fresh, mnemonic, name.trim(), at).await?;
             let certificate = SystemCertificate {
                 sha256: facts.sha256.clone(),
@@ -212,6 +217,7 @@ async fn add_certificate(
     facts: &Facts,
     at: DateTime<Utc>,
 ) -> Result<(), AdminError> {
+    check_signs(facts)?;
     if supplier::add_certificate(tx, id, &certificate(facts), at).await? {
         return Ok(());
     }
