@@ -147,9 +147,11 @@ pub(crate) async fn write(
         packages.iter().zip(&is_new).filter(|(_, new)| **new).map(|(one, _)| one).collect();
     let old: Vec<&NewPackage> =
         all.into_iter().zip(&is_new).filter(|(_, new)| !**new).map(|(one, _)| one).collect();
+    write_rest(exchange, &mut tx, &new).await?;
+    // After the receipts were written: what is known may be in this very transaction.
     let pairs: Vec<_> = old.iter().map(|one| (one.supplier, one.header.package_id.0)).collect();
     let known = accept::known(&mut tx, &pairs).await?;
-    write_rest(exchange, &mut tx, &new).await?;
+    audit::append(&mut tx, exchange.clock().now(), acts(&new)).await?;
     let outcome = |(package, new): (&NewPackage, bool)| {
         if new {
             return Ok(Written::New);
@@ -174,7 +176,7 @@ fn judge(package: &NewPackage, known: Option<&accept::Known>) -> Outcome {
     Ok(Written::Known(known.no, receipt))
 }
 
-/// Everything besides the package rows; the audit comes last.
+/// What comes with new packages.
 async fn write_rest(
     exchange: &Exchange,
     tx: &mut Tx,
@@ -192,7 +194,11 @@ async fn write_rest(
         }
     }
     accept::insert_frames(tx, frames).await?;
-    let acts = new.iter().map(|(package, supplier)| Act {
+    Ok(())
+}
+
+fn acts(new: &[&(NewPackage, Arc<str>)]) -> Vec<Act> {
+    let act = |(package, supplier): &&(NewPackage, Arc<str>)| Act {
         actor: supplier.to_string(),
         action: "package.accept",
         object: format!("package:{}", package.no),
@@ -201,9 +207,8 @@ async fn write_rest(
             package.header.package_id,
             hex(&package.content.sha256)
         )),
-    });
-    audit::append(tx, exchange.clock().now(), acts.collect()).await?;
-    Ok(())
+    };
+    new.iter().map(act).collect()
 }
 
 async fn write_spooled(tx: &mut Tx, package: &NewPackage) -> Result<(), CommitError> {

@@ -1,0 +1,4 @@
+//! Integration tests: one binary, real components.
+
+mod exchange;
+mod stack;

@@ -1,0 +1,274 @@
+//! A whole exchange for one test: a database of its own, suppliers with keys, on either stack.
+
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kontingent::broker::{Doorbell, InProcess, Rabbit};
+use kontingent::codec::inflate::Encoding;
+use kontingent::codec::package::Writer;
+use kontingent::exchange::delivery::{Accepted, Delivery, Settings};
+use kontingent::exchange::{Exchange, Parts};
+use kontingent::model::clock::Clock;
+use kontingent::model::ids::{PackageId, SupplierId};
+use kontingent::model::kind::Kind;
+use kontingent::model::package::{Header, Mode, Scope};
+use kontingent::model::refusal::Refusal;
+use kontingent::storage::db::Db;
+use kontingent::storage::migrate::migrate;
+use kontingent::storage::supplier::{self, Certificate, Supplier};
+use kontingent::trust::Signer;
+use kontingent::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
+use kontingent::trust::certificate::Facts;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// Which components a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// SQLite and the in-process doorbell.
+    Embedded,
+    /// PostgreSQL and RabbitMQ.
+    Production,
+}
+
+/// The flavours that can run here: production needs the two URLs of its servers.
+pub fn flavours() -> Vec<Flavour> {
+    match variable("KONTINGENT_TEST_DATABASE_URL") {
+        Some(_) => vec![Flavour::Embedded, Flavour::Production],
+        None => vec![Flavour::Embedded],
+    }
+}
+
+/// A supplier with a key.
+pub struct TestSupplier {
+    pub mnemonic: String,
+    pub signer: Signer,
+    pub certificate: Facts,
+}
+
+/// Everything but HTTP.
+pub struct Stack {
+    pub exchange: Exchange,
+    pub suppliers: Vec<TestSupplier>,
+    pub tracker: TaskTracker,
+    pub stop: CancellationToken,
+    pub database_url: String,
+    pub directory: TempDir,
+}
+
+impl Stack {
+    /// Makes the database, three suppliers, and the exchange; starts committers, relay and sweep.
+    pub async fn start(flavour: Flavour) -> Self {
+        let prefix = format!("test-{}", Uuid::new_v4().simple());
+        let doorbell = match flavour {
+            Flavour::Embedded => Doorbell::InProcess(InProcess::new()),
+            Flavour::Production => {
+                let url = variable("KONTINGENT_TEST_BROKER_URL").unwrap();
+                Doorbell::Rabbit(Rabbit::new(&url, &prefix).unwrap())
+            }
+        };
+        Self::start_with(flavour, doorbell, |_| {}).await
+    }
+
+    /// The same with another doorbell and other settings.
+    pub async fn start_with(
+        flavour: Flavour,
+        doorbell: Doorbell,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let database_url = match flavour {
+            Flavour::Embedded => format!("sqlite://{}", directory.path().join("db").display()),
+            Flavour::Production => create_database().await,
+        };
+        let db = Db::connect(&database_url, 8).await.unwrap();
+        migrate(&db).await.unwrap();
+        let (suppliers, signer) = enrol(&db).await;
+        let mut settings = Settings::new(directory.path().to_owned());
+        settings.patience = Duration::from_secs(2);
+        change(&mut settings);
+        let signer = Arc::new(signer);
+        let exchange =
+            Exchange::new(Parts { db, clock: Clock::System, signer, doorbell, settings });
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        exchange.start(&tracker, &stop);
+        Self { exchange, suppliers, tracker, stop, database_url, directory }
+    }
+
+    /// Hands a document to the exchange as a door would.
+    pub async fn deliver(&self, document: &[u8]) -> Result<Accepted, Refusal> {
+        self.exchange.accept(delivery(document)).await
+    }
+
+    /// Stops all tasks and waits for them.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.exchange.db().close().await;
+        if let Some((server, name)) = self.database_url.rsplit_once('/')
+            && server.starts_with("postgres")
+        {
+            let server = Db::connect(&format!("{server}/postgres"), 1).await.unwrap();
+            run(&server, &format!("DROP DATABASE \"{name}\" WITH (FORCE)")).await;
+        }
+    }
+}
+
+/// A plain delivery from nowhere.
+pub fn delivery(document: &[u8]) -> Delivery {
+    Delivery {
+        body: Box::new(Cursor::new(document.to_vec())),
+        size_hint: Some(document.len() as u64),
+        small: document.len() < 256 << 10,
+        encoding: Encoding::Plain,
+        expected_id: None,
+        peer: "127.0.0.1".to_owned(),
+        channel_certificate: None,
+    }
+}
+
+/// A header of a supplier's next package.
+pub fn header(supplier: &TestSupplier) -> Header {
+    Header {
+        package_id: PackageId(Uuid::new_v4()),
+        supplier: supplier.mnemonic.clone(),
+        schema_version: "1.0".to_owned(),
+        package_type: "DIARY.PERSONS".to_owned(),
+        mode: Mode::Updated,
+        scope: Scope::Region,
+        sequence: None,
+        previous_sequence: None,
+        snapshot_at: now() - TimeDelta::minutes(5),
+        school_year: None,
+        dictionaries: vec![],
+        counts: vec![],
+        test: false,
+        correlation: None,
+    }
+}
+
+/// A person as the format has it: external id, and what to say besides.
+pub struct Person(pub String, pub Vec<(&'static str, String)>);
+
+/// So many persons with names of their own.
+pub fn persons(from: usize, count: usize) -> Vec<Person> {
+    (from..from + count)
+        .map(|n| {
+            let letters: String = n
+                .to_string()
+                .bytes()
+                .map(|d| char::from_u32('а' as u32 + u32::from(d - b'0')).unwrap())
+                .collect();
+            let born = chrono::NaiveDate::from_ymd_opt(2010, 1, 1).unwrap()
+                + TimeDelta::days((n % 2000) as i64);
+            let fields = vec![
+                ("LastName", format!("Иванов{letters}")),
+                ("FirstName", "Пётр".to_owned()),
+                ("MiddleName", format!("Сергеевич{letters}")),
+                ("Sex", "1".to_owned()),
+                ("BirthDate", born.to_string()),
+            ];
+            Person(format!("p-{n}"), fields)
+        })
+        .collect()
+}
+
+/// A signed package of these persons.
+pub fn package(supplier: &TestSupplier, mut header: Header, persons: &[Person]) -> Vec<u8> {
+    if !persons.is_empty() {
+        header.counts = vec![(Kind::Person, persons.len() as u64)];
+    }
+    let mut writer = Writer::new(Vec::new(), "package", &header).unwrap();
+    for Person(id, fields) in persons {
+        let id = [("ExternalId", Some(id.as_str()))];
+        let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
+        writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
+    }
+    supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
+}
+
+/// The machine's time.
+pub fn now() -> DateTime<Utc> {
+    Clock::System.now()
+}
+
+/// A variable of the environment.
+pub fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "tests are told their servers by variables")]
+    std::env::var(name).ok()
+}
+
+async fn create_database() -> String {
+    let url = variable("KONTINGENT_TEST_DATABASE_URL").unwrap();
+    let name = format!("kontingent_test_{}", Uuid::new_v4().simple());
+    let server = Db::connect(&url, 1).await.unwrap();
+    run(&server, &format!("CREATE DATABASE \"{name}\"")).await;
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+/// Statements on databases cannot run in a transaction.
+async fn run(db: &Db, sql: &str) {
+    db.query(sql, vec![]).await.unwrap();
+    db.close().await;
+}
+
+async fn enrol(db: &Db) -> (Vec<TestSupplier>, Signer) {
+    let mut random = StdRng::seed_from_u64(7);
+    let at = now();
+    let validity = Validity { from: at - TimeDelta::days(1), to: at + TimeDelta::days(365) };
+    let authority = Authority::create("Test authority", validity, &mut random).unwrap();
+    let mut issue = |name: &str, key| {
+        let request = Request { name, key, validity, usage: Usage::Signature };
+        let issued = authority.issue(&request, &mut random).unwrap();
+        let (key, certificate) = (issued.key_pem().unwrap(), issued.certificate_pem().unwrap());
+        (Signer::from_pem(&key, &certificate).unwrap(), Facts::read(&certificate).unwrap())
+    };
+    let mut suppliers = Vec::new();
+    for (name, key) in [
+        ("DIARY0001", KeyKind::Rsa(2048)),
+        ("DIARY0002", KeyKind::P256),
+        ("XLS0001", KeyKind::P256),
+    ] {
+        let (signer, certificate) = issue(name, key);
+        suppliers.push(TestSupplier { mnemonic: name.to_owned(), signer, certificate });
+    }
+    let anchor = Facts::read(&authority.issued().certificate_pem().unwrap()).unwrap();
+    let mut tx = db.begin().await.unwrap();
+    supplier::add_anchor(&mut tx, &certificate(&anchor), at).await.unwrap();
+    for (id, one) in (1..).map(SupplierId).zip(&suppliers) {
+        let saved = Supplier {
+            id,
+            mnemonic: one.mnemonic.clone(),
+            name: one.mnemonic.clone(),
+            kind: "diary".to_owned(),
+            blocked: false,
+            limited: false,
+            strict_checksums: false,
+            test_packages: id.0 == 1,
+            created_at: at,
+        };
+        supplier::save(&mut tx, &saved).await.unwrap();
+        let theirs = certificate(&one.certificate);
+        assert!(supplier::add_certificate(&mut tx, id, &theirs, at).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    (suppliers, issue("Receipts", KeyKind::P256).0)
+}
+
+fn certificate(facts: &Facts) -> Certificate {
+    Certificate {
+        sha256: facts.sha256.clone(),
+        der: facts.der.clone(),
+        subject: facts.subject.clone(),
+        not_before: facts.not_before,
+        not_after: facts.not_after,
+    }
+}
