@@ -68,14 +68,24 @@ pub struct Ring {
     /// What to do, in this order.
     pub tasks: Vec<Task>,
     /// How to tell the broker.
-    pub(crate) receipt: Option<rabbit::Unacknowledged>,
+    pub(crate) receipt: Receipt,
+}
+
+/// What the broker waits for.
+#[derive(Debug)]
+pub(crate) enum Receipt {
+    /// An acknowledgement.
+    Rabbit(rabbit::Unacknowledged),
+    /// That this is dropped.
+    InProcess(inprocess::Hand),
 }
 
 impl Ring {
     /// Tells the broker to forget the message. A failure is no harm: the message comes again.
     pub async fn done(self) {
-        if let Some(receipt) = self.receipt {
-            receipt.acknowledge().await;
+        match self.receipt {
+            Receipt::Rabbit(delivery) => delivery.acknowledge().await,
+            Receipt::InProcess(hand) => drop(hand),
         }
     }
 }

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::topology::{self, Names};
-use crate::broker::{Message, PARTITIONS, Ring};
+use crate::broker::{Message, PARTITIONS, Receipt, Ring};
 use crate::telemetry::RINGS_TOTAL;
 
 /// Connecting, declaring, and confirming one lot of messages may each take this long.
@@ -193,7 +193,7 @@ impl Rabbit {
                 continue;
             };
             let receipt = Unacknowledged { acker: delivery.acker, _alive: Arc::clone(&connection) };
-            let ring = Ring { partition, tasks, receipt: Some(receipt) };
+            let ring = Ring { partition, tasks, receipt: Receipt::Rabbit(receipt) };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 sent = sender.send(ring) => if sent.is_err() { return Ok(()) },

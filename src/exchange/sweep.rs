@@ -94,8 +94,11 @@ async fn idle_partitions(exchange: &Exchange) -> Result<Vec<u16>, DbError> {
     }
     let mut idle = Vec::new();
     for partition in 0..PARTITIONS {
-        if exchange.doorbell().depth(partition).await == Some(0) {
-            idle.push(partition);
+        match exchange.doorbell().depth(partition).await {
+            Some(0) => idle.push(partition),
+            Some(_) => {}
+            // The broker is away: nothing can be said of any queue.
+            None => return Ok(Vec::new()),
         }
     }
     Ok(idle)

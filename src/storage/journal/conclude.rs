@@ -21,6 +21,8 @@ pub struct Conclusion {
     pub expects: State,
     /// State it gets.
     pub state: State,
+    /// What the attempt led to; differs from `state` when a replay of a registered package fails.
+    pub outcome: State,
     /// Why, when it was rejected or failed.
     pub reason: Option<Code>,
     /// Records read.
@@ -29,8 +31,8 @@ pub struct Conclusion {
     pub findings: u64,
     /// Counts per kind, as JSON.
     pub counts: String,
-    /// The signed final receipt, compressed.
-    pub receipt: Vec<u8>,
+    /// The signed final receipt, compressed; none when it would belie an earlier one.
+    pub receipt: Option<Vec<u8>>,
 }
 
 /// Writes ends of attempts that `worker` has; false when a lease was lost or a package is not in
@@ -41,7 +43,7 @@ pub struct Conclusion {
 pub async fn conclude(
     tx: &mut Tx,
     worker: &str,
-    conclusions: &mut [Conclusion],
+    conclusions: &[Conclusion],
 ) -> Result<bool, DbError> {
     let now = tx.now_sql();
     let int = |read: fn(&Conclusion) -> i64| {
@@ -55,13 +57,14 @@ pub async fn conclude(
         .column("package_no", int(|c| c.package.0))
         .column("expects", text(|c| Some(c.expects.as_str().to_owned())))
         .column("state", text(|c| Some(c.state.as_str().to_owned())))
+        .column("outcome", text(|c| Some(c.outcome.as_str().to_owned())))
         .column("reason", text(|c| c.reason.map(|code| code.as_str().to_owned())))
         .column("records", int(|c| signed(c.records)))
         .column("findings", int(|c| signed(c.findings)))
         .column("counts", text(|c| Some(c.counts.clone())));
     let count = conclusions.len() as u64;
     let sql = format!(
-        "WITH {{input}} UPDATE attempt SET finished_at = {now}, outcome = input.state, \
+        "WITH {{input}} UPDATE attempt SET finished_at = {now}, outcome = input.outcome, \
         records_done = input.records, findings = input.findings, counts = input.counts, \
         leased_until = NULL, due_at = NULL FROM input \
         WHERE attempt.id = input.attempt_id AND leased_by = $1 AND finished_at IS NULL"
@@ -77,11 +80,11 @@ pub async fn conclude(
     if tx.execute_input(&sql, input, vec![]).await? != count {
         return Ok(false);
     }
-    let receipts = conclusions.iter_mut().map(|c| Some(std::mem::take(&mut c.receipt))).collect();
+    let with: Vec<&Conclusion> = conclusions.iter().filter(|c| c.receipt.is_some()).collect();
     let input = Input::new()
-        .column("package_no", Column::Int(conclusions.iter().map(|c| Some(c.package.0)).collect()))
-        .column("attempt_id", Column::Int(conclusions.iter().map(|c| Some(c.attempt.0)).collect()))
-        .column("xml", Column::Bytes(receipts));
+        .column("package_no", Column::Int(with.iter().map(|c| Some(c.package.0)).collect()))
+        .column("attempt_id", Column::Int(with.iter().map(|c| Some(c.attempt.0)).collect()))
+        .column("xml", Column::Bytes(with.iter().map(|c| c.receipt.clone()).collect()));
     let sql = format!(
         "WITH {{input}} INSERT INTO receipt (package_no, attempt_id, xml, created_at) \
         SELECT package_no, attempt_id, xml, {now} FROM input"
