@@ -2,13 +2,14 @@
 
 use std::io::{self, Read};
 
-use uuid::Uuid;
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::codec::base64::{self, Decoder};
 use crate::codec::inflate::Encoding;
 use crate::codec::soap::{self, Envelope, FaultCode, SoapError, blank};
 use crate::codec::xml::{Event, Limits, Reader, Writer};
-use crate::model::ids::PackageId;
+use crate::model::ids::{PackageId, PackageNo};
+use crate::model::package::State;
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Namespace of the messages.
@@ -233,8 +234,7 @@ fn asked<R: Read>(reader: &mut Reader<R>) -> Result<Asked, Refusal> {
 
 fn package_id<R: Read>(reader: &mut Reader<R>) -> Result<PackageId, Refusal> {
     let text = value(reader)?;
-    let uuid = Uuid::try_parse(&text).map_err(|_| invalid(reader, "PackageId: ожидался UUID"))?;
-    Ok(PackageId(uuid))
+    PackageId::parse(&text).ok_or_else(|| invalid(reader, "PackageId: ожидался UUID"))
 }
 
 /// Reads to the next child of ours and says its local name; empty for the end of the parent.
@@ -280,15 +280,16 @@ fn invalid<R: Read>(reader: &Reader<R>, detail: &str) -> Refusal {
 pub fn submit_response(package: PackageId, duplicate: bool, receipt: &[u8]) -> String {
     let mut writer = message("SubmitPackageResponse");
     writer.element("PackageId", &package.0.to_string());
-    writer.element("Duplicate", if duplicate { "true" } else { "false" });
+    writer.element("Duplicate", flag(duplicate));
     writer.element("Receipt", &base64::encode(receipt));
     soap::envelope(&writer.finish())
 }
 
-/// Answers `GetReceipt`.
-pub fn receipt_response(package: PackageId, receipt: &[u8]) -> String {
+/// Answers `GetReceipt`; `concluding` says that the receipt tells what became of the records.
+pub fn receipt_response(package: PackageId, concluding: bool, receipt: &[u8]) -> String {
     let mut writer = message("GetReceiptResponse");
     writer.element("PackageId", &package.0.to_string());
+    writer.element("Final", flag(concluding));
     writer.element("Receipt", &base64::encode(receipt));
     soap::envelope(&writer.finish())
 }
@@ -300,11 +301,56 @@ pub fn ping_response(version: &str) -> String {
     soap::envelope(&writer.finish())
 }
 
-/// Begins a message of ours.
-pub fn message(name: &str) -> Writer {
+/// Where a package is, as `GetPackageStatus` says it.
+#[derive(Clone, Debug)]
+pub struct PackageStatus<'a> {
+    /// The supplier's id.
+    pub package: PackageId,
+    /// Our number.
+    pub number: PackageNo,
+    /// Where it is.
+    pub state: State,
+    /// Why it waits, was rejected or failed: a finding code.
+    pub reason: Option<&'a str>,
+    /// When it was accepted.
+    pub received_at: DateTime<Utc>,
+    /// Since when it is in this state.
+    pub state_at: DateTime<Utc>,
+    /// Attempts so far.
+    pub attempts: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Records the last attempt has applied.
+    pub records_done: u64,
+}
+
+/// Answers `GetPackageStatus`.
+pub fn status_response(status: &PackageStatus<'_>) -> String {
+    let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut writer = message("GetPackageStatusResponse");
+    writer.element("PackageId", &status.package.to_string());
+    writer.element("Number", &status.number.to_string());
+    writer.element("State", status.state.as_str());
+    writer.element("StateTitle", status.state.title());
+    if let Some(reason) = status.reason {
+        writer.element("Reason", reason);
+    }
+    writer.element("ReceivedAt", &instant(status.received_at));
+    writer.element("StateAt", &instant(status.state_at));
+    writer.element("Attempts", &status.attempts.to_string());
+    writer.element("Records", &status.records.to_string());
+    writer.element("RecordsDone", &status.records_done.to_string());
+    soap::envelope(&writer.finish())
+}
+
+fn message(name: &str) -> Writer {
     let mut writer = Writer::new();
     writer.start(name).attribute("xmlns", NAMESPACE);
     writer
+}
+
+fn flag(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
 }
 
 /// Answers a request that is refused; `correlation` is the number of the request.
@@ -321,7 +367,7 @@ pub fn fault(refusal: &Refusal, correlation: &str) -> String {
         writer.element("Offset", &place.offset.to_string());
     }
     writer.element("CorrelationId", correlation);
-    writer.element("Retryable", if code.retryable() { "true" } else { "false" });
+    writer.element("Retryable", flag(code.retryable()));
     soap::fault(FaultCode::of(code), code.text(), &writer.finish())
 }
 

@@ -68,7 +68,7 @@ impl Related {
             return Err(broken("первой должна идти часть, названная в start"));
         }
         let kind = header(&part, "content-type").and_then(|kind| kind.parse::<Mime>().ok());
-        if !kind.is_some_and(|kind| kind.essence_str() == "application/xop+xml") {
+        if kind.is_none_or(|kind| kind.essence_str() != "application/xop+xml") {
             return Err(broken("корневая часть: ожидался application/xop+xml"));
         }
         binary(&part)?;
@@ -101,7 +101,7 @@ impl Related {
         }
         binary(&part)?;
         Ok(stream::try_unfold(Some((self, part)), |state| async {
-            let Some((mut related, mut part)) = state else { return Ok(None) };
+            let Some((related, mut part)) = state else { return Ok(None) };
             if let Some(piece) = related.piece(&mut part).await? {
                 return Ok(Some((piece, Some((related, part)))));
             }

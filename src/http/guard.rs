@@ -7,9 +7,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, HOST, TRANSFER_ENCODING};
+use axum::http::header::{ALLOW, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, Version};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use axum::{Router, body::HttpBody};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -31,6 +31,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// DER of the client certificate, if the peer showed one that an authority of ours issued.
     pub certificate: Option<Arc<[u8]>>,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
 }
 
 impl Peer {
@@ -82,9 +84,9 @@ where
     let _entered = span.enter();
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        tracing::info!(status = status.as_u16(), "request refused")
+        tracing::info!(status = status.as_u16(), "request refused");
     } else {
-        tracing::debug!(status = status.as_u16(), "request answered")
+        tracing::debug!(status = status.as_u16(), "request answered");
     }
     Ok(response)
 }
@@ -92,12 +94,29 @@ where
 async fn handle(router: Router, request: Request<Body>, id: &RequestId) -> Response<Body> {
     let answered = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
     match answered {
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => worded(response, id),
         Err(_panic) => {
             tracing::error!("a handler panicked");
             problem::respond(&RefusalCode::Internal.into(), id)
         }
     }
+}
+
+/// Gives the bare answers of the router, 404 and 405, their words.
+fn worded(response: Response<Body>, id: &RequestId) -> Response<Body> {
+    let code = match response.status() {
+        StatusCode::NOT_FOUND => RefusalCode::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => RefusalCode::MethodNotAllowed,
+        _ => return response,
+    };
+    if response.headers().contains_key(CONTENT_TYPE) {
+        return response;
+    }
+    let mut told = problem::respond(&code.into(), id);
+    if let Some(allow) = response.headers().get(ALLOW) {
+        told.headers_mut().insert(ALLOW, allow.clone());
+    }
+    told
 }
 
 fn refuse(refusal: &Refusal, id: &RequestId, method: &Method) -> Response<Body> {

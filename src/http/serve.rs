@@ -103,7 +103,7 @@ impl Door {
         stream.set_nodelay(true).ok();
         let stream = Stalling::new(stream, self.limits.write_patience);
         let Some(tls) = &self.tls else {
-            return self.http1(stream, Peer { address, certificate: None }).await;
+            return self.http1(stream, Peer { address, certificate: None, secure: false }).await;
         };
         let shaken = tokio::time::timeout(self.limits.head_timeout, tls.accept(stream)).await;
         let stream = match shaken {
@@ -116,7 +116,7 @@ impl Door {
         let session = stream.get_ref().1;
         let shown = session.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.map(|der| Arc::from(der.as_ref()));
-        let peer = Peer { address, certificate };
+        let peer = Peer { address, certificate, secure: true };
         match session.alpn_protocol() {
             Some(b"h2") => self.http2(stream, peer).await,
             _ => self.http1(stream, peer).await,

@@ -43,17 +43,64 @@ pub struct Upload {
 /// Takes a request's body: a small one whole, a large one as it comes.
 ///
 /// # Errors
-/// `EMPTY_BODY`, or `LIMIT_BYTES` for a declared length before any of it is read; for a small
-/// body also whatever is wrong with it.
+/// `EMPTY_BODY`, or `LIMIT_BYTES` for a declared length before any of it is read; whatever is
+/// wrong with a small body, or with the beginning of one of unknown length.
 pub async fn receive(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Upload, Refusal> {
     let size_hint = declared(headers, limits)?;
-    match size_hint {
-        Some(size) if size <= SMALL_BYTES => {
-            let bytes = collect(chunks(body, limits), SMALL_BYTES).await?;
-            Ok(Upload { body: Box::new(Cursor::new(bytes)), size_hint, small: true })
-        }
-        _ => Ok(Upload { body: Box::new(bridge(chunks(body, limits))), size_hint, small: false }),
+    let pieces = chunks(body, limits);
+    if size_hint.is_some_and(|size| size > SMALL_BYTES) {
+        return Ok(Upload { body: Box::new(bridge(pieces)), size_hint, small: false });
     }
+    Ok(gather(pieces).await?.into_upload(size_hint))
+}
+
+/// Pieces of a body.
+pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// A body of unknown length, read as far as needed to tell whether it is small.
+pub enum Gathered {
+    /// All of it.
+    Small(Vec<u8>),
+    /// More than [`SMALL_BYTES`]: all of its pieces, the first ones again.
+    Large(Pieces),
+}
+
+impl Gathered {
+    /// The body for a blocking reader. Must be called within the runtime.
+    pub fn into_upload(self, size_hint: Option<u64>) -> Upload {
+        match self {
+            Self::Small(bytes) => {
+                Upload { body: Box::new(Cursor::new(bytes)), size_hint, small: true }
+            }
+            Self::Large(pieces) => {
+                Upload { body: Box::new(bridge(pieces)), size_hint, small: false }
+            }
+        }
+    }
+}
+
+/// Reads up to [`SMALL_BYTES`] ahead.
+///
+/// # Errors
+/// What the pieces read so far fail with.
+pub async fn gather(
+    pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> Result<Gathered, Refusal> {
+    let mut pieces = Box::pin(pieces);
+    let mut first = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        first.extend_from_slice(&piece.map_err(|error| met(&error))?);
+        if first.len() as u64 > SMALL_BYTES {
+            let first = stream::iter([Ok(Bytes::from(first))]);
+            return Ok(Gathered::Large(Box::pin(first.chain(pieces))));
+        }
+    }
+    Ok(Gathered::Small(first))
+}
+
+/// The refusal met while reading pieces.
+fn met(error: &io::Error) -> Refusal {
+    refusal_of(error).unwrap_or(RefusalCode::Truncated.into())
 }
 
 /// Judges the declared length of a body.

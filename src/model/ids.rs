@@ -32,6 +32,12 @@ id! {
     /// The id the supplier gave its package: a UUID, unique for that supplier, its idempotency key.
     PackageId(Uuid)
 }
+impl PackageId {
+    /// Reads the usual form of a UUID, 36 characters with hyphens; `None` for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
+    }
+}
 id! {
     /// One try at processing a package, from the first or from a replay.
     AttemptId(i64)

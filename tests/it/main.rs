@@ -1,4 +1,6 @@
 //! Integration tests: one binary, real components.
 
+mod door;
 mod exchange;
+mod hostile_http;
 mod stack;
