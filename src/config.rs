@@ -40,6 +40,9 @@ pub struct Config {
     /// Processing.
     #[serde(default)]
     pub worker: Worker,
+    /// The federal segment's door.
+    #[serde(default)]
+    pub federal: Federal,
     /// Operators allowed on the operator REST calls: name → lower-case hex SHA-256 of the token.
     #[serde(default)]
     pub operators: BTreeMap<String, String>,
@@ -158,6 +161,28 @@ impl Default for Worker {
     }
 }
 
+/// `[federal]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Federal {
+    /// Our mnemonic in the federal exchange. Default `KONTINGENT`.
+    pub mnemonic: String,
+    /// Our name in the federal exchange. Default `Региональный сегмент`.
+    pub name: String,
+    /// Hours for which a message id is fresh. Default 24.
+    pub message_age_hours: u64,
+}
+
+impl Default for Federal {
+    fn default() -> Self {
+        Self {
+            mnemonic: "KONTINGENT".to_owned(),
+            name: "Региональный сегмент".to_owned(),
+            message_age_hours: 24,
+        }
+    }
+}
+
 /// `[log]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -199,6 +224,7 @@ impl Config {
             signing: Signing::default(),
             limits: Limits::default(),
             worker: Worker::default(),
+            federal: Federal::default(),
             operators: BTreeMap::new(),
             log: Log::default(),
         }

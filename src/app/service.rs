@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -12,9 +14,13 @@ use tokio_util::task::TaskTracker;
 use crate::app::health::{self, Probes};
 use crate::app::key;
 use crate::broker::{Doorbell, InProcess, Rabbit};
+use crate::codec::smev3::Participant;
 use crate::config::Config;
+use crate::exchange::answer::Desk;
 use crate::exchange::delivery::Settings;
+use crate::exchange::seal::Seal;
 use crate::exchange::{Exchange, Parts};
+use crate::federal;
 use crate::http::limits::Limits;
 use crate::http::{serve, tls};
 use crate::model::clock::Clock;
@@ -92,7 +98,7 @@ impl Service {
             }
             _ => None,
         };
-        let router = router(config, roles, &exchange, limits);
+        let router = router(config, roles, &exchange, limits)?;
         open_doors.spawn(serve::serve(public, acceptor, router, limits, doors.clone()));
 
         let private = TcpListener::bind(config.health.listen)
@@ -142,11 +148,28 @@ pub(super) async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> 
     settings.inflate.document_bytes = config.limits.package_bytes;
     settings.concurrent_deliveries = config.limits.concurrent_deliveries;
     settings.concurrency = config.worker.concurrency;
-    settings.gap_wait = std::time::Duration::from_secs(config.worker.gap_wait_hours * 3600);
+    settings.gap_wait = Duration::from_secs(config.worker.gap_wait_hours * 3600);
     let signer = key::signer(config, clock.now())?;
     Ok(Exchange::new(Parts { db, clock, signer, doorbell, settings }))
 }
 
-fn router(_config: &Config, _roles: Roles, _exchange: &Exchange, _limits: Limits) -> Router {
-    Router::new()
+fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) -> Result<Router> {
+    let mut router = Router::new();
+    if roles.federal {
+        let own = Participant {
+            mnemonic: config.federal.mnemonic.clone(),
+            name: config.federal.name.clone(),
+        };
+        let seal = Seal::new(Arc::clone(exchange.signer()), own);
+        let (db, ids) = (exchange.db().clone(), exchange.ids().clone());
+        let desk = Desk::new(db, ids, exchange.clock(), seal)?;
+        let settings = federal::Settings {
+            public_url: config.http.public_url.clone(),
+            limits,
+            message_age: Duration::from_secs(config.federal.message_age_hours * 3600),
+            ..federal::Settings::default()
+        };
+        router = router.merge(federal::router(desk, settings));
+    }
+    Ok(router)
 }

@@ -4,20 +4,23 @@
 pub mod accept;
 pub mod admin;
 pub mod answer;
+pub mod apply;
 pub mod caller;
-mod commit;
-mod cursor;
+pub mod closing;
 pub mod delivery;
-mod examine;
-mod parties;
+pub mod evidence;
 pub mod query;
 pub mod question;
 pub mod receipt;
-mod refused;
 pub mod relay;
 pub mod replay;
 pub mod seal;
 pub mod sweep;
+mod commit;
+mod cursor;
+mod examine;
+mod parties;
+mod refused;
 
 use std::sync::Arc;
 

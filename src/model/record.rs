@@ -1,9 +1,10 @@
 //! A record on its way from the package to the registry.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::kind::Kind;
+use crate::model::spec::Storage;
 
 /// Element that carries the supplier's own id of a record, in every kind.
 pub const EXTERNAL_ID: &str = "ExternalId";
@@ -87,4 +88,28 @@ pub enum Value {
     Instant(DateTime<Utc>),
     /// Any text, also codes and decimal numbers as written.
     Text(String),
+}
+
+impl Value {
+    /// The value as the history writes it.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Flag(flag) => (*flag).into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Date(date) => date.to_string().into(),
+            Self::Instant(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true).into(),
+            Self::Text(text) => text.as_str().into(),
+        }
+    }
+
+    /// Reads [`Value::to_json`] back; `None` for null and for what does not fit the type.
+    pub fn from_json(storage: Storage, json: &serde_json::Value) -> Option<Self> {
+        match storage {
+            Storage::Flag => json.as_bool().map(Self::Flag),
+            Storage::Integer => json.as_i64().map(Self::Integer),
+            Storage::Date => json.as_str()?.parse().ok().map(Self::Date),
+            Storage::Instant => json.as_str()?.parse().ok().map(Self::Instant),
+            Storage::Text => json.as_str().map(|text| Self::Text(text.to_owned())),
+        }
+    }
 }

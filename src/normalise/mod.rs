@@ -8,6 +8,7 @@ pub mod contact;
 pub mod draft;
 pub mod employment;
 pub mod final_mark;
+pub mod identity;
 pub mod identity_document;
 pub mod kinship;
 pub mod lexical;

@@ -2,9 +2,13 @@
 //!
 //! Every change bumps `party_change`, by which running processes notice it within a second.
 
+use std::sync::Arc;
+
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::args;
+use crate::model::dictionary::Dictionaries;
 use crate::model::ids::SupplierId;
 use crate::storage::db::{Db, DbError, Row, Tx};
 use crate::storage::input::{Column, Input};
@@ -114,4 +118,43 @@ pub async fn map(tx: &mut Tx, mapped: &MappedCode) -> Result<(), DbError> {
     ];
     tx.execute(sql, values).await?;
     note_change(tx).await
+}
+
+/// The dictionaries as they were last read: those that come with the program, the loaded codes,
+/// the suppliers' maps. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Cache {
+    read: Arc<Mutex<Option<(i64, Arc<Dictionaries>)>>>,
+}
+
+impl Cache {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The dictionaries as they are now; reads them again only after a change.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn current(&self, db: &Db) -> Result<Arc<Dictionaries>, DbError> {
+        let row = db.query_one("SELECT generation FROM party_change", vec![]).await?;
+        let generation: i64 = row.map_or(Ok(0), |row| row.get(0))?;
+        let mut read = self.read.lock().await;
+        if let Some((of, dictionaries)) = &*read
+            && *of == generation
+        {
+            return Ok(Arc::clone(dictionaries));
+        }
+        let mut all = Dictionaries::built_in();
+        for code in codes(db).await? {
+            all.add(&code.dictionary, &code.version, &code.code, &code.canonical);
+        }
+        for mapped in maps(db).await? {
+            all.map(mapped.supplier.0, &mapped.dictionary, &mapped.foreign, &mapped.code);
+        }
+        let dictionaries = Arc::new(all);
+        *read = Some((generation, Arc::clone(&dictionaries)));
+        Ok(dictionaries)
+    }
 }

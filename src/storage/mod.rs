@@ -13,4 +13,5 @@ pub mod input;
 pub mod journal;
 pub mod mailbox;
 pub mod migrate;
+pub mod registry;
 pub mod supplier;

@@ -1,0 +1,173 @@
+//! The first, cheap pass over a package: what later blocks say of the persons in it, and which
+//! records a full package mentions. Bounded memory: hashes only.
+
+use std::io::Read;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::codec::package::Reader;
+use crate::model::kind::Kind;
+use crate::model::package::{Header, Mode};
+use crate::model::record::{Setting, Value};
+use crate::model::refusal::Refusal;
+use crate::normalise::draft::{Draft, Rules};
+use crate::normalise::{self, address, identity_document, text};
+use crate::storage::registry::matching::Fact;
+
+/// Pairs of person and evidence kept at most (24 MB); what comes after is not used for matching.
+const PAIRS: usize = 1_500_000;
+
+/// Kinds whose rows a full package closes when it does not mention them.
+pub const CLOSED_KINDS: [Kind; 7] = [
+    Kind::ClassGroup,
+    Kind::IdentityDocument,
+    Kind::Address,
+    Kind::Contact,
+    Kind::Kinship,
+    Kind::Membership,
+    Kind::Employment,
+];
+
+/// What a first pass has gathered.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Hash of a person's external id, and key of a document.
+    documents: Vec<(u64, i64)>,
+    /// Hash of a person's external id, and hash of another fact.
+    facts: Vec<(u64, i64)>,
+    /// Hashes of the records mentioned.
+    mentions: Vec<u64>,
+}
+
+/// Whether a package needs a first pass.
+pub fn is_needed(header: &Header) -> bool {
+    header.mode == Mode::All || tells_of_persons(header)
+}
+
+fn tells_of_persons(header: &Header) -> bool {
+    let has = |kind: Kind| header.counts.iter().any(|(of, count)| *of == kind && *count > 0);
+    has(Kind::Person)
+        && [
+            Kind::IdentityDocument,
+            Kind::Address,
+            Kind::Kinship,
+            Kind::Membership,
+            Kind::Employment,
+        ]
+        .into_iter()
+        .any(has)
+}
+
+/// Reads a package through and gathers what applying and closing need.
+///
+/// # Errors
+/// What is wrong with the document as a whole.
+pub fn collect<R: Read>(reader: &mut Reader<R>, rules: &Rules) -> Result<Evidence, Refusal> {
+    let header = reader.header()?;
+    let (matching, closing) = (tells_of_persons(header), header.mode == Mode::All);
+    let mut evidence = Evidence::default();
+    while let Some(raw) = reader.next_record()? {
+        if closing && CLOSED_KINDS.contains(&raw.kind) {
+            let name = text::collapse(raw.external_id());
+            evidence.mentions.push(mention(raw.kind, &name));
+        }
+        if matching && raw.kind > Kind::Person && raw.kind < Kind::Mark {
+            let draft = normalise::record(&raw, rules);
+            if draft.is_sound() {
+                evidence.note(&draft);
+            }
+        }
+    }
+    evidence.documents.sort_unstable();
+    evidence.facts.sort_unstable();
+    evidence.mentions.sort_unstable();
+    evidence.mentions.dedup();
+    Ok(evidence)
+}
+
+/// Hash of a record's kind and external id.
+pub(super) fn mention(kind: Kind, external_id: &str) -> u64 {
+    xxh3_64(external_id.as_bytes()).wrapping_add(kind.index() as u64)
+}
+
+impl Evidence {
+    /// Keys of the documents that the package gives a person.
+    pub(super) fn documents(&self, external_id: &str) -> Vec<i64> {
+        of(&self.documents, external_id)
+    }
+
+    /// Hashes of the other facts that the package gives a person.
+    pub(super) fn facts(&self, external_id: &str) -> Vec<i64> {
+        of(&self.facts, external_id)
+    }
+
+    /// Whether the package mentions a record.
+    pub(super) fn mentions(&self, kind: Kind, external_id: &str) -> bool {
+        self.mentions.binary_search(&mention(kind, external_id)).is_ok()
+    }
+
+    fn note(&mut self, draft: &Draft) {
+        let spec = normalise::spec(draft.kind);
+        let setting = |column: &str| spec.column(column).and_then(|at| draft.settings.get(at));
+        let text = |column: &str| match setting(column) {
+            Some(Setting::Set(Value::Text(text))) => text.as_str(),
+            _ => "",
+        };
+        let name = |column: &str| match setting(column) {
+            Some(Setting::Refer(_, name)) => name.as_str(),
+            _ => "",
+        };
+        match draft.kind {
+            Kind::IdentityDocument => {
+                let parts = (text("document_type"), text("series"), text("number"));
+                let key = identity_document::document_key(parts.0, parts.1, parts.2);
+                if self.documents.len() + self.facts.len() < PAIRS {
+                    self.documents.push((xxh3_64(name("person_id").as_bytes()), key));
+                }
+                if !text("act_number").is_empty() {
+                    let act = Fact::BirthAct(text("act_number").to_owned());
+                    self.fact(name("person_id"), &act);
+                }
+            }
+            Kind::Address => {
+                let key = address::address_key(text("fias_house"), text("flat"), text("full_text"));
+                self.fact(name("person_id"), &Fact::Address(key));
+            }
+            Kind::Membership | Kind::Employment => {
+                let organisation = Fact::Organisation(name("organisation_id").to_owned());
+                self.fact(name("person_id"), &organisation);
+            }
+            Kind::Kinship => {
+                let (child, adult) = (name("child_id"), name("adult_id"));
+                self.fact(child, &Fact::Relative(adult.to_owned()));
+                self.fact(adult, &Fact::Relative(child.to_owned()));
+            }
+            _ => {}
+        }
+    }
+
+    fn fact(&mut self, person: &str, fact: &Fact) {
+        if self.documents.len() + self.facts.len() < PAIRS {
+            self.facts.push((xxh3_64(person.as_bytes()), hash(fact)));
+        }
+    }
+}
+
+/// Hash by which a fact of the package is compared with one of the registry.
+pub(super) fn hash(fact: &Fact) -> i64 {
+    match fact {
+        Fact::Address(key) => *key,
+        Fact::BirthAct(number) => text::key(&["act", &text::fold_tokens(number)]),
+        Fact::Organisation(name) => text::key(&["organisation", name]),
+        Fact::Relative(name) => text::key(&["relative", name]),
+    }
+}
+
+fn of(pairs: &[(u64, i64)], external_id: &str) -> Vec<i64> {
+    if pairs.is_empty() {
+        return Vec::new();
+    }
+    let person = xxh3_64(external_id.as_bytes());
+    let from = pairs.partition_point(|(of, _)| *of < person);
+    pairs[from..].iter().take_while(|(of, _)| *of == person).map(|(_, value)| *value).collect()
+}
