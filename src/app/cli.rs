@@ -355,7 +355,7 @@ pub enum Audit {
 }
 
 /// `bench`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Bench {
     /// What to measure: `verify`, `accept`, `apply`, `federal`, `memory`, `start`; all by default.
     #[arg(value_parser = ["verify", "accept", "apply", "federal", "memory", "start"])]

@@ -5,7 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::check;
 use crate::app::cli::{
-    Audit, Authority, Cli, Command, Dictionary, Federal, Package, PackageFilter, PackageName,
+    self, Audit, Authority, Cli, Command, Dictionary, Federal, Package, PackageFilter, PackageName,
     Supplier,
 };
 use crate::app::service::{self, Roles, Service};
@@ -40,9 +40,8 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
     let config = || Config::load(cli.config.as_deref());
     let desk = async || Desk::open(&config()?, cli.actor.clone()).await;
     match cli.command {
-        Command::Demo(_) | Command::Simulate(_) | Command::Bench(_) => {
-            bail!("эта команда ещё не готова")
-        }
+        Command::Demo(_) | Command::Simulate(_) => bail!("эта команда ещё не готова"),
+        Command::Bench(ref options) => ops::bench::run(&plan(options), Clock::System).await,
         Command::Serve(ref options) => serve(&config()?, &Roles::named(&options.roles)).await,
         Command::Migrate => migrate(&config()?).await,
         Command::CheckConfig => check::report(&config()?),
@@ -111,6 +110,11 @@ async fn migrate(config: &Config) -> Result<bool> {
         say(format!("Применено: {name}"));
     }
     Ok(true)
+}
+
+fn plan(options: &cli::Bench) -> ops::bench::Plan {
+    let cli::Bench { what, database, broker, persons, divide, json } = options.clone();
+    ops::bench::Plan { what, database, broker, persons, divide: divide.max(1), json }
 }
 
 async fn package(cli: &Cli, command: &Package) -> Result<bool> {

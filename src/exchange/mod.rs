@@ -7,20 +7,20 @@ pub mod answer;
 pub mod apply;
 pub mod caller;
 pub mod closing;
+mod commit;
+mod cursor;
 pub mod delivery;
 pub mod evidence;
+mod examine;
+mod parties;
 pub mod query;
 pub mod question;
 pub mod receipt;
+mod refused;
 pub mod relay;
 pub mod replay;
 pub mod seal;
 pub mod sweep;
-mod commit;
-mod cursor;
-mod examine;
-mod parties;
-mod refused;
 
 use std::sync::Arc;
 

@@ -14,4 +14,5 @@ pub mod journal;
 pub mod mailbox;
 pub mod migrate;
 pub mod registry;
+pub mod scratch;
 pub mod supplier;
