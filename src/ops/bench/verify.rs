@@ -20,7 +20,7 @@ const SECONDS: f64 = 2.0;
 ///
 /// # Errors
 /// When a package of ours does not verify.
-pub fn run(report: &mut Report, supplier: &Supplier, now: DateTime<Utc>) -> Result<()> {
+pub(super) fn run(report: &mut Report, supplier: &Supplier, now: DateTime<Utc>) -> Result<()> {
     for students in [3, 25, 250, 10_000] {
         let header = packages::header(&supplier.mnemonic, students, now);
         let xml = packages::students(Vec::new(), header, 0..students)?;
