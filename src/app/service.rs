@@ -21,6 +21,7 @@ use crate::exchange::delivery::Settings;
 use crate::exchange::seal::Seal;
 use crate::exchange::{Exchange, Parts};
 use crate::federal;
+use crate::gateway;
 use crate::http::limits::Limits;
 use crate::http::{serve, tls};
 use crate::model::clock::Clock;
@@ -155,6 +156,14 @@ pub(super) async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> 
 
 fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) -> Result<Router> {
     let mut router = Router::new();
+    if roles.gateway {
+        let settings = gateway::Settings {
+            public_url: config.http.public_url.clone(),
+            limits,
+            operators: config.operators.clone(),
+        };
+        router = router.merge(gateway::router(exchange.clone(), settings));
+    }
     if roles.federal {
         let own = Participant {
             mnemonic: config.federal.mnemonic.clone(),
