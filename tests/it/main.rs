@@ -1,5 +1,6 @@
 //! Integration tests: one binary, real components.
 
+mod cli;
 mod door;
 mod exchange;
 mod hostile_http;
