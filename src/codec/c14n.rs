@@ -278,3 +278,32 @@ pub fn canonicalise(document: &[u8], inclusive: Vec<String>) -> Result<Vec<u8>, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::canonicalise;
+
+    #[test]
+    fn namespaces_are_written_where_they_are_first_used_and_listed_prefixes_where_they_are_declared()
+     {
+        let document = "<a xmlns='urn:a' xmlns:p='urn:p' xmlns:q='urn:q' z='1' q:y=\"'&#x9;&quot;\">\
+                        <b xmlns=''><p:c xmlns:p='urn:p'/><c xmlns='urn:a'/></b>\r\n&gt;&#xD;<p:d xmlns:p='urn:2'\
+                        ><p:e/></p:d></a>";
+        let plain = "<a xmlns=\"urn:a\" xmlns:q=\"urn:q\" z=\"1\" q:y=\"'&#x9;&quot;\">\
+                     <b xmlns=\"\"><p:c xmlns:p=\"urn:p\"></p:c><c xmlns=\"urn:a\"></c></b>\n&gt;&#xD;\
+                     <p:d xmlns:p=\"urn:2\"><p:e></p:e></p:d></a>";
+        let canonical = |prefixes: &[&str]| {
+            let prefixes = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
+            String::from_utf8(canonicalise(document.as_bytes(), prefixes).unwrap()).unwrap()
+        };
+        assert_eq!(canonical(&[]), plain);
+        let listed = plain
+            .replace("xmlns:q", "xmlns:p=\"urn:p\" xmlns:q")
+            .replace("c xmlns:p=\"urn:p\"", "c");
+        assert_eq!(canonical(&["p"]), listed);
+        let apex = "<p:a xmlns='urn:a' xmlns:p='urn:p'/>";
+        let with = |prefix: &str| canonicalise(apex.as_bytes(), vec![prefix.to_owned()]).unwrap();
+        assert_eq!(with(""), b"<p:a xmlns=\"urn:a\" xmlns:p=\"urn:p\"></p:a>");
+        assert_eq!(with("none"), b"<p:a xmlns:p=\"urn:p\"></p:a>");
+    }
+}

@@ -4,4 +4,5 @@ mod cli;
 mod door;
 mod exchange;
 mod hostile_http;
+mod hostile_xml;
 mod stack;

@@ -1,7 +1,8 @@
 //! What the reader says of small documents, whole and cut by the window at every byte.
 
 use super::{Event, Limits, Reader, Writer};
-use crate::model::refusal::{Refusal, RefusalCode};
+use crate::model::refusal::Refusal;
+use crate::model::refusal::RefusalCode::{self, *};
 
 /// Events one a line; pieces of text joined, as they may be cut anywhere.
 fn dump(document: &[u8]) -> Result<String, Refusal> {
@@ -50,73 +51,75 @@ fn a_document_gives_the_same_events_wherever_the_window_cuts_it() {
     }
 }
 
+/// Small documents, each with what is wrong with it.
+const WRONG: &[(&str, RefusalCode)] = &[
+    ("", EmptyBody),
+    ("\u{FEFF}", EmptyBody),
+    (" \n\t", EmptyBody),
+    ("<!-- -->", XmlMalformed),
+    ("<a>", XmlMalformed),
+    ("<a", XmlMalformed),
+    ("<a><b></a></b>", XmlMalformed),
+    ("<a/><b/>", XmlMalformed),
+    ("<a/>x", XmlMalformed),
+    ("x<a/>", XmlMalformed),
+    ("<a/><![CDATA[]]>", XmlMalformed),
+    ("<a>]]></a>", XmlMalformed),
+    ("<a b='<'/>", XmlMalformed),
+    ("<a b=1/>", XmlMalformed),
+    ("<a b='1'c='2'/>", XmlMalformed),
+    ("<a b='1' b='2'/>", XmlMalformed),
+    ("<a xmlns:p='u:1' xmlns:q='u:1' p:b='1' q:b='2'/>", XmlMalformed),
+    ("<a><!-- -- --></a>", XmlMalformed),
+    ("<a>&unknown;</a>", XmlMalformed),
+    ("<a>&amp</a>", XmlMalformed),
+    ("<a>& b</a>", XmlMalformed),
+    ("<1/>", XmlMalformed),
+    ("<a/ >", XmlMalformed),
+    ("< a/>", XmlMalformed),
+    ("<?xml encoding='UTF-8'?><a/>", XmlMalformed),
+    ("<?xml version='1.0'?", XmlMalformed),
+    ("<a>&#0;</a>", XmlChar),
+    ("<a>&#xD800;</a>", XmlChar),
+    ("<a>&#xFFFE;</a>", XmlChar),
+    ("<a>&#x1F;</a>", XmlChar),
+    ("<a>\u{1}</a>", XmlChar),
+    ("<a>\u{FFFF}</a>", XmlChar),
+    ("<a xmlns:p=''/>", XmlNs),
+    ("<a xmlns:xml='urn:other'/>", XmlNs),
+    ("<a xmlns:xmlns='urn:other'/>", XmlNs),
+    ("<a xmlns:p='http://www.w3.org/2000/xmlns/'/>", XmlNs),
+    ("<a xmlns='http://www.w3.org/XML/1998/namespace'/>", XmlNs),
+    ("<p:a/>", XmlNs),
+    ("<a p:b=''/>", XmlNs),
+    ("<a:b:c/>", XmlNs),
+    ("<!DOCTYPE a><a/>", XmlDtd),
+    ("<a><?pi?></a>", XmlPi),
+    ("<?xml-stylesheet href='x'?><a/>", XmlPi),
+    ("<?xml version='1.1'?><a/>", XmlVersion),
+    ("<?xml version='1.0' encoding='windows-1251'?><a/>", XmlEncoding),
+    ("\u{FEFF}<?xml version='1.0' encoding='windows-1251'?><a/>", XmlEncodingConflict),
+];
+
 #[test]
 fn what_is_not_well_formed_is_refused_with_its_code() {
-    use RefusalCode::*;
     let deep = format!("{}{}", "<a>".repeat(65), "</a>".repeat(65));
     let many = |what: &str, count: usize| -> String {
         let attributes: String = (0..count).map(|n| what.replace('N', &n.to_string())).collect();
         format!("<a{attributes}/>")
     };
-    let cases: Vec<(String, RefusalCode)> = [
-        ("", EmptyBody),
-        ("\u{FEFF}", EmptyBody),
-        (" \n\t", EmptyBody),
-        ("<!-- -->", XmlMalformed),
-        ("<a>", XmlMalformed),
-        ("<a", XmlMalformed),
-        ("<a><b></a></b>", XmlMalformed),
-        ("<a/><b/>", XmlMalformed),
-        ("<a/>x", XmlMalformed),
-        ("x<a/>", XmlMalformed),
-        ("<a/><![CDATA[]]>", XmlMalformed),
-        ("<a>]]></a>", XmlMalformed),
-        ("<a b='<'/>", XmlMalformed),
-        ("<a b=1/>", XmlMalformed),
-        ("<a b='1'c='2'/>", XmlMalformed),
-        ("<a b='1' b='2'/>", XmlMalformed),
-        ("<a xmlns:p='u:1' xmlns:q='u:1' p:b='1' q:b='2'/>", XmlMalformed),
-        ("<a><!-- -- --></a>", XmlMalformed),
-        ("<a>&unknown;</a>", XmlMalformed),
-        ("<a>&amp</a>", XmlMalformed),
-        ("<a>& b</a>", XmlMalformed),
-        ("<1/>", XmlMalformed),
-        ("<a/ >", XmlMalformed),
-        ("< a/>", XmlMalformed),
-        ("<?xml encoding='UTF-8'?><a/>", XmlMalformed),
-        ("<?xml version='1.0'?", XmlMalformed),
-        ("<a>&#0;</a>", XmlChar),
-        ("<a>&#xD800;</a>", XmlChar),
-        ("<a>&#xFFFE;</a>", XmlChar),
-        ("<a>&#x1F;</a>", XmlChar),
-        ("<a>\u{1}</a>", XmlChar),
-        ("<a>\u{FFFF}</a>", XmlChar),
-        ("<a xmlns:p=''/>", XmlNs),
-        ("<a xmlns:xml='urn:other'/>", XmlNs),
-        ("<a xmlns:xmlns='urn:other'/>", XmlNs),
-        ("<a xmlns:p='http://www.w3.org/2000/xmlns/'/>", XmlNs),
-        ("<a xmlns='http://www.w3.org/XML/1998/namespace'/>", XmlNs),
-        ("<p:a/>", XmlNs),
-        ("<a p:b=''/>", XmlNs),
-        ("<a:b:c/>", XmlNs),
-        ("<!DOCTYPE a><a/>", XmlDtd),
-        ("<a><?pi?></a>", XmlPi),
-        ("<?xml-stylesheet href='x'?><a/>", XmlPi),
-        ("<?xml version='1.1'?><a/>", XmlVersion),
-        ("<?xml version='1.0' encoding='windows-1251'?><a/>", XmlEncoding),
-        ("\u{FEFF}<?xml version='1.0' encoding='windows-1251'?><a/>", XmlEncodingConflict),
-        (&deep, XmlDepth),
-        (&many(" aN='1'", 65), XmlAttrs),
-        (&many(" xmlns:aN='u:1'", 33), XmlNs),
-        (&format!("<{}/>", "n".repeat(257)), XmlName),
-        (&format!("<{}", "n".repeat(100_000)), XmlName),
-        (&format!("<a b='{}'/>", "v".repeat(2 << 20)), XmlToken),
-        (&format!("<a>{}</a>", "v".repeat((1 << 20) + 1)), XmlToken),
-        (&format!("<a><!--{}--></a>", "v".repeat(2 << 20)), XmlToken),
-    ]
-    .map(|(document, code)| (document.to_owned(), code))
-    .into();
-    for (document, code) in cases {
+    let over_limits = [
+        (deep, XmlDepth),
+        (many(" aN='1'", 65), XmlAttrs),
+        (many(" xmlns:aN='u:1'", 33), XmlNs),
+        (format!("<{}/>", "n".repeat(257)), XmlName),
+        (format!("<{}", "n".repeat(100_000)), XmlName),
+        (format!("<a b='{}'/>", "v".repeat(2 << 20)), XmlToken),
+        (format!("<a>{}</a>", "v".repeat((1 << 20) + 1)), XmlToken),
+        (format!("<a><!--{}--></a>", "v".repeat(2 << 20)), XmlToken),
+    ];
+    let small = WRONG.iter().map(|(document, code)| ((*document).to_owned(), *code));
+    for (document, code) in small.chain(over_limits) {
         let shown: String = document.chars().take(80).collect();
         let refusal = dump(document.as_bytes()).expect_err(&shown);
         assert_eq!(refusal.code, code, "{shown}");

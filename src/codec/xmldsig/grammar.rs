@@ -137,7 +137,7 @@ const NAMES: [&str; 16] = [
 const INCLUSIVE_NAMESPACES: &str = "InclusiveNamespaces";
 /// An element that is none of these.
 const FOREIGN: &str = "";
-/// One with a name of these in another namespace.
+/// One with a name of these in another namespace, or another name in theirs.
 const LOOKALIKE: &str = "?";
 
 impl Child {
@@ -180,7 +180,7 @@ fn known_name(start: Start<'_>) -> &'static str {
     match (start.namespace(), known) {
         (DSIG, Some(name)) => name,
         (EXCLUSIVE, _) if start.local() == INCLUSIVE_NAMESPACES => INCLUSIVE_NAMESPACES,
-        (_, Some(_)) => LOOKALIKE,
+        (DSIG, None) | (_, Some(_)) => LOOKALIKE,
         _ => FOREIGN,
     }
 }
