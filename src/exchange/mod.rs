@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod evidence;
 mod examine;
 mod parties;
+pub mod process;
 pub mod query;
 pub mod question;
 pub mod receipt;
@@ -29,11 +30,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Doorbell;
+use crate::exchange::apply::Registry;
 use crate::exchange::commit::Pending;
 use crate::exchange::delivery::Settings;
 use crate::exchange::parties::Parties;
 use crate::model::clock::Clock;
-use crate::storage::db::Db;
+use crate::storage::db::{Db, DbError};
 use crate::storage::ids::Ids;
 use crate::storage::journal::refusal::Refused;
 use crate::trust::Signer;
@@ -46,6 +48,9 @@ const REFUSED_QUEUE: usize = 256;
 
 /// Spooled packages committed at the same time.
 const LARGE_COMMITS: usize = 2;
+
+/// Names of the ids that applying records takes.
+const REGISTRY_IDS: [&str; 4] = ["entity", "change_log", "performance_change", "deferred_record"];
 
 /// What the exchange is made of.
 pub struct Parts {
@@ -73,6 +78,7 @@ struct Inner {
     doorbell: Doorbell,
     settings: Settings,
     parties: Parties,
+    registry: Registry,
     /// Deliveries under examination.
     deliveries: Semaphore,
     /// Large bodies under examination, each on a thread of its own.
@@ -92,8 +98,10 @@ impl Exchange {
         let (commits, commit_queue) = mpsc::channel(COMMIT_QUEUE);
         let (refused, refused_queue) = mpsc::channel(REFUSED_QUEUE);
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let ids = Ids::new(parts.db.clone());
         Self(Arc::new(Inner {
-            ids: Ids::new(parts.db.clone()),
+            registry: Registry::new(parts.db.clone(), ids.clone()),
+            ids,
             parties: Parties::new(parts.db.clone()),
             db: parts.db,
             clock: parts.clock,
@@ -131,6 +139,16 @@ impl Exchange {
     /// The source of ids.
     pub fn ids(&self) -> &Ids {
         &self.0.ids
+    }
+
+    /// What applies records.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Takes ids in hand for a transaction that applies records.
+    async fn warm(&self) -> Result<(), DbError> {
+        self.0.ids.warm(&REGISTRY_IDS).await
     }
 
     /// The clock.

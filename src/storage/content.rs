@@ -269,15 +269,16 @@ impl Checker {
         Self { sha: Sha256::new(), bytes: 0, frames: Frames::new(spool) }
     }
 
-    /// Adds the next stored frame.
+    /// Adds the next stored frame; false when it is not intact.
     ///
     /// # Errors
-    /// When it is no intact frame, or those of the spool.
-    pub fn push(&mut self, frame: Vec<u8>) -> io::Result<()> {
-        let plain = decompress(&frame)?;
+    /// Those of the spool.
+    pub fn push(&mut self, frame: Vec<u8>) -> io::Result<bool> {
+        let Ok(plain) = decompress(&frame) else { return Ok(false) };
         self.sha.update(&plain);
         self.bytes += plain.len() as u64;
-        self.frames.push(frame)
+        self.frames.push(frame)?;
+        Ok(true)
     }
 
     /// What came.
@@ -303,7 +304,7 @@ mod tests {
             let mut checker = Checker::new(spool.path());
             let mut cursor = content.frames.cursor().unwrap();
             while let Some(frame) = cursor.next().unwrap() {
-                checker.push(frame).unwrap();
+                assert!(checker.push(frame).unwrap());
             }
             let again = checker.finish();
             assert_eq!((again.sha256, again.bytes), (content.sha256, document.len() as u64));

@@ -114,7 +114,7 @@ pub async fn progress(
     Ok(tx.execute(&sql, values).await? == 1)
 }
 
-/// Renews the lease; false when it was lost.
+/// Renews leases that are still this worker's.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -122,14 +122,16 @@ pub async fn renew(
     db: &Db,
     worker: &str,
     lease: Duration,
-    attempt: AttemptId,
-) -> Result<bool, DbError> {
-    let until = db.after_sql(lease.as_secs());
+    attempts: &[AttemptId],
+) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    let until = tx.after_sql(lease.as_secs());
     let sql = format!(
-        "UPDATE attempt SET leased_until = {until}, due_at = {until} \
-        WHERE id = $1 AND leased_by = $2 AND finished_at IS NULL"
+        "WITH {{input}} UPDATE attempt SET leased_until = {until}, due_at = {until} \
+        WHERE id IN (SELECT id FROM input) AND leased_by = $1 AND finished_at IS NULL"
     );
-    Ok(db.execute(&sql, args![attempt.0, worker]).await? == 1)
+    tx.execute_input(&sql, ids(attempts), args![worker]).await?;
+    tx.commit().await
 }
 
 /// Lets attempts go until later. A failure that is the surroundings' fault (`counted` false)

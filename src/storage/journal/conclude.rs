@@ -3,7 +3,7 @@
 
 use crate::args;
 use crate::model::finding::{Code, Finding, Severity};
-use crate::model::ids::{AttemptId, PackageNo, SupplierId};
+use crate::model::ids::{AttemptId, PackageNo};
 use crate::model::kind::Kind;
 use crate::model::package::State;
 use crate::storage::db::{Db, DbError, Row, Tx};
@@ -100,13 +100,12 @@ pub async fn conclude(
 pub async fn hold(
     tx: &mut Tx,
     worker: &str,
-    attempt: AttemptId,
+    (attempt, findings, reason): (AttemptId, u64, Code),
     package: &Package,
-    reason: Code,
 ) -> Result<bool, DbError> {
-    let sql = "UPDATE attempt SET leased_until = NULL, leased_by = NULL, due_at = NULL, tries = 0 \
-        WHERE id = $1 AND leased_by = $2 AND finished_at IS NULL";
-    if tx.execute(sql, args![attempt.0, worker]).await? != 1 {
+    let sql = "UPDATE attempt SET leased_until = NULL, leased_by = NULL, due_at = NULL, tries = 0, \
+        findings = $3 WHERE id = $1 AND leased_by = $2 AND finished_at IS NULL";
+    if tx.execute(sql, args![attempt.0, worker, signed(findings)]).await? != 1 {
         return Ok(false);
     }
     // A package that waits already keeps its time: the limit of waiting counts from the first.
@@ -143,7 +142,6 @@ pub async fn predecessor_ended(tx: &mut Tx, package: &Package) -> Result<bool, D
 /// Any [`DbError`].
 pub async fn wake_successors(
     tx: &mut Tx,
-    supplier: SupplierId,
     package: &Package,
 ) -> Result<Vec<Ringable>, DbError> {
     let Some(sequence) = package.header.sequence else { return Ok(Vec::new()) };
@@ -155,7 +153,7 @@ pub async fn wake_successors(
         tx.after_sql(30)
     );
     let values = args![
-        supplier.0,
+        package.supplier_id.0,
         package.header.package_type.as_str(),
         package.header.scope.to_text(),
         signed(sequence),

@@ -1,0 +1,124 @@
+//! What has become of the records of an attempt so far.
+
+use std::collections::BTreeMap;
+
+use crate::codec::receipt::MAX_FINDINGS;
+use crate::exchange::apply::BatchResult;
+use crate::model::finding::{Code, Finding};
+use crate::model::ids::AttemptId;
+use crate::model::kind::Kind;
+use crate::model::package::Counts;
+use crate::storage::db::{Db, DbError};
+use crate::storage::journal::attempt::Claimed;
+use crate::storage::journal::conclude;
+
+/// Counts and findings of an attempt.
+#[derive(Debug)]
+pub(super) struct Tally {
+    attempt: AttemptId,
+    /// By place in [`Kind::ALL`].
+    pub(super) counts: [Counts; Kind::ALL.len()],
+    /// Records done.
+    pub(super) records: u64,
+    /// The first findings, as many as a receipt lists.
+    pub(super) listed: Vec<Finding>,
+    /// Findings in all.
+    pub(super) findings: u64,
+    /// Findings not yet written.
+    unwritten: Vec<Finding>,
+}
+
+impl Tally {
+    /// Goes on from what an earlier try has committed.
+    pub(super) async fn resume(db: &Db, claimed: &Claimed) -> Result<Self, DbError> {
+        let mut tally = Self {
+            attempt: claimed.attempt,
+            counts: [Counts::default(); Kind::ALL.len()],
+            records: claimed.records_done,
+            listed: Vec::new(),
+            findings: claimed.findings,
+            unwritten: Vec::new(),
+        };
+        let stored: BTreeMap<Kind, Counts> = claimed
+            .counts
+            .as_deref()
+            .and_then(|counts| serde_json::from_str(counts).ok())
+            .unwrap_or_default();
+        for (kind, counts) in stored {
+            tally.counts[kind.index()] = counts;
+        }
+        if claimed.findings > 0 {
+            let most = MAX_FINDINGS as u64;
+            tally.listed = conclude::findings(db, claimed.attempt, 0, most).await?;
+        }
+        Ok(tally)
+    }
+
+    /// Adds the result of a batch.
+    pub(super) fn add(&mut self, result: BatchResult) {
+        for (kind, counts) in result.counts {
+            self.counts[kind.index()].add(counts);
+            self.records += counts.total;
+        }
+        self.find(result.findings);
+    }
+
+    /// Adds findings.
+    pub(super) fn find(&mut self, findings: Vec<Finding>) {
+        self.findings += findings.len() as u64;
+        let room = MAX_FINDINGS - self.listed.len().min(MAX_FINDINGS);
+        self.listed.extend(findings.iter().take(room).cloned());
+        self.unwritten.extend(findings);
+    }
+
+    /// The findings to write in this transaction, with their numbers.
+    pub(super) fn unwritten(&self) -> Vec<(AttemptId, u64, &Finding)> {
+        let first = self.findings - self.unwritten.len() as u64 + 1;
+        let numbered = (first..).zip(&self.unwritten);
+        numbered.map(|(number, finding)| (self.attempt, number, finding)).collect()
+    }
+
+    /// The transaction that wrote them was committed.
+    pub(super) fn written(&mut self) {
+        self.unwritten.clear();
+    }
+
+    /// Counts of the kinds there were, as JSON.
+    pub(super) fn counts_json(&self) -> String {
+        let counts: BTreeMap<Kind, Counts> = Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.counts[kind.index()]))
+            .filter(|(_, counts)| counts.total > 0)
+            .collect();
+        serde_json::to_string(&counts).unwrap_or_default()
+    }
+
+    /// What is to be said of the package as a whole, once all its records are known.
+    pub(super) fn summary(&self, test: bool) -> Vec<Finding> {
+        let refused: u64 = self.counts.iter().map(|counts| counts.refused).sum();
+        let mut findings = Vec::new();
+        if self.records == 0 {
+            findings.push(about_package(Code::EmptyPackage, None));
+        } else if refused == self.records {
+            findings.push(about_package(Code::AllRejected, None));
+        }
+        if test {
+            findings.push(about_package(Code::TestPackage, None));
+        }
+        findings
+    }
+}
+
+/// A finding about the package as a whole.
+pub(super) fn about_package(code: Code, detail: Option<String>) -> Finding {
+    Finding {
+        code,
+        severity: code.severity(),
+        kind: None,
+        record: 0,
+        external_id: String::new(),
+        field: None,
+        line: 1,
+        detail,
+    }
+}
