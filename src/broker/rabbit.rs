@@ -224,14 +224,17 @@ impl Rabbit {
         if publisher.as_ref().is_some_and(|open| !open.channel.status().connected()) {
             *publisher = None;
         }
-        let open = match publisher.take() {
-            Some(open) => open,
-            None => {
-                let connection = self.connect().await?;
+        let open = if let Some(open) = publisher.take() {
+            open
+        } else {
+            let connection = self.connect().await?;
+            let opened = async {
                 let channel = connection.create_channel().await?;
                 channel.confirm_select(ConfirmSelectOptions::default()).await?;
-                Publisher { channel, _connection: connection }
-            }
+                Ok::<Channel, lapin::Error>(channel)
+            };
+            let channel = timeout(PATIENCE, opened).await??;
+            Publisher { channel, _connection: connection }
         };
         Ok(&publisher.insert(open).channel)
     }

@@ -218,7 +218,7 @@ async fn write_spooled(tx: &mut Tx, package: &NewPackage) -> Result<(), CommitEr
         let (returned, frames) = tokio::task::spawn_blocking(move || {
             let mut frames = Vec::with_capacity(FRAMES);
             while frames.len() < FRAMES
-                && let Some(frame) = cursor.next()?
+                && let Some(frame) = cursor.frame()?
             {
                 frames.push(frame);
             }

@@ -107,7 +107,7 @@ impl Settings {
             spool,
             inflate: inflate::Limits::default(),
             concurrent_deliveries: 256,
-            gap_wait: Duration::from_secs(72 * 3600),
+            gap_wait: Duration::from_hours(72),
             concurrency: 2,
             batch: 500,
             lease: Duration::from_secs(15),

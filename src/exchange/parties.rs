@@ -73,9 +73,9 @@ impl Parties {
         {
             return Ok(picture);
         }
-        let picture = match (self.refresh(old.as_ref().map(|(_, picture)| picture)).await, old) {
-            (Ok(picture), _) => picture,
-            (Err(_), Some((_, picture))) => picture,
+        let refreshed = self.refresh(old.as_ref().map(|(_, picture)| picture)).await;
+        let picture = match (refreshed, old) {
+            (Ok(picture), _) | (Err(_), Some((_, picture))) => picture,
             (Err(refusal), None) => return Err(refusal),
         };
         let next = Some((Instant::now(), Arc::clone(&picture)));
@@ -118,6 +118,7 @@ impl Parties {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: DbError) -> Refusal {
     tracing::error!(%error, "suppliers cannot be read");
     RefusalCode::StoreUnavailable.into()

@@ -64,6 +64,7 @@ impl Exchange {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: DbError) -> Refusal {
     tracing::error!(%error, "the store is unavailable");
     RefusalCode::StoreUnavailable.into()

@@ -39,7 +39,7 @@ pub async fn run(exchange: Exchange, stop: CancellationToken) {
                 tracing::warn!(%error, "the sweep failed");
             }
         }
-        let full = swept.is_ok_and(|rung| rung as i64 == BATCH);
+        let full = swept.is_ok_and(|looked| looked == usize::try_from(BATCH).unwrap_or(usize::MAX));
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(if full { Duration::ZERO } else { PERIOD }) => {}

@@ -28,13 +28,12 @@ thread_local! {
 /// When memory runs out.
 pub fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|slot| {
-        let compressor = match slot {
-            Some(compressor) => compressor,
-            None => {
-                let mut made = zstd::bulk::Compressor::new(LEVEL)?;
-                made.include_checksum(true)?;
-                slot.insert(made)
-            }
+        let compressor = if let Some(compressor) = slot {
+            compressor
+        } else {
+            let mut made = zstd::bulk::Compressor::new(LEVEL)?;
+            made.include_checksum(true)?;
+            slot.insert(made)
         };
         let mut frame = compressor.compress(plain)?;
         frame.shrink_to_fit();
@@ -155,7 +154,7 @@ impl Cursor {
     ///
     /// # Errors
     /// Those of the spool.
-    pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub fn frame(&mut self) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = &self.file else { return Ok(self.memory.next()) };
         if self.at == self.end {
             return Ok(None);
@@ -180,7 +179,7 @@ pub struct FrameReader {
 impl Read for FrameReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.at == self.plain.len() {
-            let Some(frame) = self.cursor.next()? else { return Ok(0) };
+            let Some(frame) = self.cursor.frame()? else { return Ok(0) };
             self.plain = decompress(&frame)?;
             self.at = 0;
         }
@@ -303,7 +302,7 @@ mod tests {
             let content = collector.finish().unwrap();
             let mut checker = Checker::new(spool.path());
             let mut cursor = content.frames.cursor().unwrap();
-            while let Some(frame) = cursor.next().unwrap() {
+            while let Some(frame) = cursor.frame().unwrap() {
                 assert!(checker.push(frame).unwrap());
             }
             let again = checker.finish();

@@ -5,4 +5,5 @@ mod door;
 mod exchange;
 mod hostile_http;
 mod hostile_xml;
+mod replay;
 mod stack;

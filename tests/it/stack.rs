@@ -11,16 +11,18 @@ use kontingent::codec::package::Writer;
 use kontingent::exchange::delivery::{Accepted, Delivery, Settings};
 use kontingent::exchange::{Exchange, Parts};
 use kontingent::model::clock::Clock;
-use kontingent::model::ids::{PackageId, SupplierId};
+use kontingent::model::ids::{PackageId, PackageNo, SupplierId};
 use kontingent::model::kind::Kind;
-use kontingent::model::package::{Header, Mode, Scope};
+use kontingent::model::package::{Header, Mode, Scope, State};
 use kontingent::model::refusal::Refusal;
 use kontingent::storage::db::Db;
+use kontingent::storage::journal::{Package, list};
 use kontingent::storage::migrate::migrate;
 use kontingent::storage::supplier::{self, Certificate, Supplier};
 use kontingent::trust::Signer;
 use kontingent::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
 use kontingent::trust::certificate::Facts;
+use kontingent::worker;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
@@ -104,6 +106,42 @@ impl Stack {
     /// Hands a document to the exchange as a door would.
     pub async fn deliver(&self, document: &[u8]) -> Result<Accepted, Refusal> {
         self.exchange.accept(delivery(document)).await
+    }
+
+    /// Starts a worker.
+    pub fn work(&self) {
+        self.tracker.spawn(worker::run(self.exchange.clone(), self.stop.clone()));
+    }
+
+    /// The package as it stands.
+    pub async fn package(&self, number: PackageNo) -> Package {
+        list::by_no(self.exchange.db(), number).await.unwrap().unwrap()
+    }
+
+    /// Waits until a package is in a state.
+    pub async fn until(&self, number: PackageNo, state: State) -> Package {
+        for _ in 0..600 {
+            let package = self.package(number).await;
+            if package.state == state {
+                return package;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let attempts = list::attempts(self.exchange.db(), number).await.unwrap();
+        panic!("{:?} instead of {state:?}: {attempts:#?}", self.package(number).await);
+    }
+
+    /// Waits until so many attempts have ended.
+    pub async fn finished(&self, count: i64) {
+        let sql = "SELECT count(*) FROM attempt WHERE finished_at IS NOT NULL";
+        for _ in 0..600 {
+            let row = self.exchange.db().query_one(sql, vec![]).await.unwrap().unwrap();
+            if row.get::<i64>(0).unwrap() >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{count} attempts should have ended");
     }
 
     /// Stops all tasks and waits for them.
@@ -190,6 +228,33 @@ pub fn package(supplier: &TestSupplier, mut header: Header, persons: &[Person]) 
         let id = [("ExternalId", Some(id.as_str()))];
         let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
         writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
+    }
+    supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
+}
+
+/// A signed package of these persons with a telephone each.
+pub fn package_with_contacts(
+    supplier: &TestSupplier,
+    mut header: Header,
+    persons: &[Person],
+) -> Vec<u8> {
+    let count = persons.len() as u64;
+    header.counts = vec![(Kind::Person, count), (Kind::Contact, count)];
+    let mut writer = Writer::new(Vec::new(), "package", &header).unwrap();
+    for Person(id, fields) in persons {
+        let id = [("ExternalId", Some(id.as_str()))];
+        let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
+        writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
+    }
+    for Person(id, _) in persons {
+        let contact = format!("c-{id}");
+        let fields = [
+            ("ExternalId", Some(contact.as_str())),
+            ("Person", Some(id.as_str())),
+            ("Kind", Some("1")),
+            ("Value", Some("+7 900 000-00-00")),
+        ];
+        writer.record(Kind::Contact, fields).unwrap();
     }
     supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
 }

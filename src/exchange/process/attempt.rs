@@ -3,12 +3,12 @@
 use crate::exchange::apply::Applier;
 use crate::exchange::closing::Progress;
 use crate::exchange::evidence;
+use crate::exchange::process::Processor;
 use crate::exchange::process::conclude::{End, conclude, hold};
 use crate::exchange::process::content::{Document, fetch};
 use crate::exchange::process::records::{Batches, gather};
 use crate::exchange::process::tally::{Tally, about_package};
 use crate::exchange::process::verdict::Trouble;
-use crate::exchange::process::Processor;
 use crate::model::finding::{Code, Finding};
 use crate::model::package::{Mode, State};
 use crate::model::refusal::Refusal;
@@ -85,10 +85,8 @@ impl Attempt {
         let picture = exchange.0.parties.picture().await.map_err(Trouble::NotReady)?;
         let package = &self.claimed.package;
         let party = picture.supplier(&package.supplier).ok_or(Trouble::LeaseLost)?;
-        let mut applier = exchange
-            .registry()
-            .begin(&party.supplier, package.no, &package.header)
-            .await?;
+        let mut applier =
+            exchange.registry().begin(&party.supplier, package.no, &package.header).await?;
         if evidence::is_needed(&package.header) && !package.header.test {
             match gather(content, &applier.rules()).await? {
                 Ok(evidence) => applier.inform(evidence),
@@ -107,8 +105,7 @@ impl Attempt {
             self.tally.find(applier.package_findings());
         }
         let span = (self.tally.records, package.records);
-        let batches =
-            Batches::begin(content, applier.rules(), exchange.settings().batch, span)?;
+        let batches = Batches::begin(content, applier.rules(), exchange.settings().batch, span)?;
         if package.header.test {
             return self.judge_only(batches).await;
         }
@@ -144,19 +141,22 @@ impl Attempt {
                 return Err(Trouble::Stopping);
             }
         }
+        self.close_and_conclude(&applier).await
+    }
+
+    /// Closes what a full package does not mention, page by page.
+    async fn close_and_conclude(&mut self, applier: &Applier) -> Result<&'static str, Trouble> {
+        let db = self.processor.exchange.db().clone();
         let mut progress = Progress::default();
-        while full {
+        loop {
             self.processor.exchange.warm().await?;
             let mut tx = db.begin().await?;
-            let more = applier.close(&mut tx, &mut progress).await?;
-            if !more {
+            if !applier.close(&mut tx, &mut progress).await? {
                 self.tally.find(progress.findings());
                 return self.conclude(tx, State::Registered, None).await;
             }
             self.commit_progress(tx).await?;
         }
-        let tx = db.begin().await?;
-        self.conclude(tx, State::Registered, None).await
     }
 
     /// A test package is judged and changes nothing.
@@ -200,11 +200,7 @@ impl Attempt {
         self.conclude(tx, state, Some(code)).await
     }
 
-    async fn hold(
-        &mut self,
-        code: Code,
-        findings: Vec<Finding>,
-    ) -> Result<&'static str, Trouble> {
+    async fn hold(&mut self, code: Code, findings: Vec<Finding>) -> Result<&'static str, Trouble> {
         self.tally.find(findings);
         hold(self, code).await?;
         Ok("waiting")

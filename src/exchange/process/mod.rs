@@ -71,11 +71,7 @@ impl Processor {
         Ok(())
     }
 
-    async fn claim(
-        &self,
-        attempts: &[AttemptId],
-        which: Claim,
-    ) -> Result<Vec<Claimed>, DbError> {
+    async fn claim(&self, attempts: &[AttemptId], which: Claim) -> Result<Vec<Claimed>, DbError> {
         let lease = self.exchange.settings().lease;
         let mut tx = self.exchange.db().begin().await?;
         let claimed = journal::claim(&mut tx, &self.worker, lease, attempts, which).await?;
@@ -103,7 +99,12 @@ impl Processor {
             match outcome {
                 Ok(end) => {
                     metrics::counter!(ATTEMPTS_TOTAL, "outcome" => end).increment(1);
-                    tracing::debug!(package.no = package.0, attempt.id = attempt.0, end, "processed");
+                    tracing::debug!(
+                        package.no = package.0,
+                        attempt.id = attempt.0,
+                        end,
+                        "processed"
+                    );
                 }
                 Err(trouble) => self.settle(attempt, tries, &trouble).await,
             }
@@ -165,4 +166,4 @@ impl Drop for Heartbeat {
 }
 
 /// Longest pause before an attempt is tried again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);

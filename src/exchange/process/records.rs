@@ -19,7 +19,7 @@ use crate::storage::content::{Content, FrameReader};
 const AHEAD: usize = 1;
 
 /// What came of reading: a refusal is the document's fault and for ever.
-pub(super) type Read_<T> = Result<Result<T, Refusal>, Trouble>;
+pub(super) type Judged<T> = Result<Result<T, Refusal>, Trouble>;
 
 /// Judged batches to come.
 pub(super) enum Batches {
@@ -95,7 +95,7 @@ impl Source {
 }
 
 /// The first pass over packages that need one.
-pub(super) async fn gather(content: &Content, rules: &Arc<Rules>) -> Read_<Evidence> {
+pub(super) async fn gather(content: &Content, rules: &Arc<Rules>) -> Judged<Evidence> {
     let (source, rules) = (content.frames.reader()?, Arc::clone(rules));
     let pass = tokio::task::spawn_blocking(move || collect(source, &rules));
     pass.await.map_err(|error| Trouble::Panic(error.to_string()))

@@ -59,8 +59,7 @@ pub(super) fn verdict(trouble: &Trouble, tries: u64) -> Verdict {
     let growing = Duration::from_secs(1 << tries.min(8)).min(LONGEST_PAUSE);
     let (after, counted) = match trouble {
         Trouble::LeaseLost => return Verdict::Leave,
-        Trouble::Stopping => (Duration::ZERO, false),
-        Trouble::Db(DbError::Conflict(_)) => (Duration::ZERO, false),
+        Trouble::Stopping | Trouble::Db(DbError::Conflict(_)) => (Duration::ZERO, false),
         Trouble::Db(DbError::Unavailable(_)) | Trouble::Spool(_) | Trouble::NotReady(_) => {
             (Duration::from_secs(3), false)
         }

@@ -147,7 +147,7 @@ pub async fn postpone(
 ) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
     let at = tx.after_sql(delay.as_secs());
-    let back = if counted { 0 } else { 1 };
+    let back = i64::from(!counted);
     let sql = format!(
         "WITH {{input}} UPDATE attempt SET leased_until = NULL, leased_by = NULL, \
         next_try_at = {at}, due_at = {at}, tries = tries - $3, error = $2 \

@@ -140,10 +140,7 @@ pub async fn predecessor_ended(tx: &mut Tx, package: &Package) -> Result<bool, D
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn wake_successors(
-    tx: &mut Tx,
-    package: &Package,
-) -> Result<Vec<Ringable>, DbError> {
+pub async fn wake_successors(tx: &mut Tx, package: &Package) -> Result<Vec<Ringable>, DbError> {
     let Some(sequence) = package.header.sequence else { return Ok(Vec::new()) };
     let sql = format!(
         "UPDATE attempt SET due_at = {} WHERE finished_at IS NULL AND package_no IN (\

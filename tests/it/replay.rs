@@ -1,0 +1,170 @@
+//! From delivery to registry and back again: processing, replaying, waiting.
+
+use chrono::TimeDelta;
+use kontingent::args;
+use kontingent::exchange::replay::{ReplayError, Request};
+use kontingent::model::ids::PackageNo;
+use kontingent::model::package::{Mode, State};
+use kontingent::storage::journal::list::{self, Filter};
+
+use crate::stack::{Stack, flavours, header, now, package, persons};
+
+fn request(approved: bool) -> Request {
+    Request { reason: "проверка".to_owned(), actor: "tester".to_owned(), approved }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_of_a_registered_package_changes_nothing_and_adds_no_history() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        stack.work();
+        let supplier = &stack.suppliers[0];
+        let document = package(supplier, header(supplier), &persons(0, 1200));
+        let number = stack.deliver(&document).await.unwrap().number;
+        stack.until(number, State::Registered).await;
+        let before = history(&stack).await;
+        let receipt = stack.exchange.receipt(None, stack.package(number).await.package_id).await;
+        let attempt = stack.exchange.replay(number, &request(false)).await.unwrap();
+        stack.finished(2).await;
+        assert_eq!(history(&stack).await, before, "{flavour:?}");
+        assert!(before.0 >= 1200);
+        let attempts = list::attempts(stack.exchange.db(), number).await.unwrap();
+        assert_eq!((attempts[0].id, attempts[0].previous), (attempt, Some(attempts[1].id)));
+        assert_eq!(attempts[0].outcome.as_deref(), Some("registered"));
+        let counts = attempts[0].counts.clone().unwrap();
+        assert!(
+            counts.contains(r#""total":1200"#) && counts.contains(r#""unchanged":1200"#),
+            "{counts}"
+        );
+        assert!(receipt.unwrap().concluding);
+        stack.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_waits_for_its_predecessor_and_goes_on_when_it_comes() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        stack.work();
+        let supplier = &stack.suppliers[0];
+        let mut numbers = Vec::new();
+        for sequence in [3_u64, 2, 1] {
+            let mut header = header(supplier);
+            header.sequence = Some(sequence);
+            header.previous_sequence = Some(sequence - 1);
+            let from = usize::try_from(sequence).unwrap() * 10;
+            let document = package(supplier, header, &persons(from, 5));
+            let number = stack.deliver(&document).await.unwrap().number;
+            if sequence > 1 {
+                stack.until(number, State::Waiting).await;
+            }
+            numbers.push(number);
+        }
+        for number in numbers {
+            stack.until(number, State::Registered).await;
+        }
+        stack.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_whose_predecessor_never_comes_is_rejected() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        stack.work();
+        let supplier = &stack.suppliers[0];
+        let mut header = header(supplier);
+        (header.sequence, header.previous_sequence) = (Some(7), Some(6));
+        let document = package(supplier, header, &persons(0, 5));
+        let number = stack.deliver(&document).await.unwrap().number;
+        stack.until(number, State::Waiting).await;
+        let sql = "UPDATE package SET state_at = $1";
+        let db = stack.exchange.db();
+        db.execute(sql, args![now() - TimeDelta::hours(73)]).await.unwrap();
+        kontingent::exchange::sweep::rarely(&stack.exchange).await.unwrap();
+        let package = stack.until(number, State::Rejected).await;
+        assert_eq!(package.reason.as_deref(), Some("SEQ_TIMEOUT"));
+        stack.exchange.replay(number, &request(true)).await.unwrap();
+        stack.until(number, State::Registered).await;
+        stack.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_closes_too_much_waits_for_an_operator() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        stack.work();
+        let supplier = &stack.suppliers[0];
+        let full = |count: usize, minutes: i64| {
+            let mut header = header(supplier);
+            header.mode = Mode::All;
+            header.snapshot_at = now() - TimeDelta::minutes(minutes);
+            crate::stack::package_with_contacts(supplier, header, &persons(0, count))
+        };
+        let number = stack.deliver(&full(20, 9)).await.unwrap().number;
+        stack.until(number, State::Registered).await;
+        let before = history(&stack).await;
+        let number = stack.deliver(&full(5, 8)).await.unwrap().number;
+        let package = stack.until(number, State::Waiting).await;
+        assert_eq!(package.reason.as_deref(), Some("CLOSING_GUARD"));
+        assert_eq!(history(&stack).await, before);
+        stack.exchange.replay(number, &request(true)).await.unwrap();
+        stack.until(number, State::Registered).await;
+        assert!(history(&stack).await > before);
+        stack.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_package_is_judged_and_changes_nothing() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        stack.work();
+        let supplier = &stack.suppliers[0];
+        let mut header = header(supplier);
+        header.test = true;
+        let document = package(supplier, header, &persons(0, 20));
+        let number = stack.deliver(&document).await.unwrap().number;
+        let package = stack.until(number, State::Registered).await;
+        assert_eq!(history(&stack).await, (0, 0));
+        let receipt = stack.exchange.receipt(None, package.package_id).await.unwrap();
+        assert!(String::from_utf8(receipt.xml).unwrap().contains("TEST_PACKAGE"));
+        stack.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replays_by_filter_take_what_they_mean_and_pass_over_what_is_under_way() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        let supplier = &stack.suppliers[0];
+        let document = package(supplier, header(supplier), &persons(0, 5));
+        let number = stack.deliver(&document).await.unwrap().number;
+        let early = stack.exchange.replay(number, &request(false)).await;
+        assert!(matches!(early, Err(ReplayError::Busy)), "received packages are under way");
+        let unknown = stack.exchange.replay(PackageNo(1 << 40), &request(false)).await;
+        assert!(matches!(unknown, Err(ReplayError::NotFound)));
+        stack.work();
+        stack.until(number, State::Registered).await;
+        let filter = Filter { supplier: Some(supplier.mnemonic.clone()), ..Filter::default() };
+        let replayed = stack.exchange.replay_matching(&filter, 10, &request(false)).await.unwrap();
+        assert_eq!(replayed.len(), 1);
+        let again = stack.exchange.replay_matching(&filter, 10, &request(false)).await.unwrap();
+        let done = list::attempts(stack.exchange.db(), number).await.unwrap();
+        assert!(
+            again.is_empty() || done.iter().filter(|one| one.finished_at.is_some()).count() > 1
+        );
+        let silent = Request { reason: " ".to_owned(), ..request(false) };
+        let silent = stack.exchange.replay(number, &silent).await;
+        assert!(matches!(silent, Err(ReplayError::NoReason)));
+        stack.end().await;
+    }
+}
+
+/// Rows of history and of persons.
+async fn history(stack: &Stack) -> (i64, i64) {
+    let sql = "SELECT (SELECT count(*) FROM change_log), (SELECT count(*) FROM person)";
+    let row = stack.exchange.db().query_one(sql, vec![]).await.unwrap().unwrap();
+    (row.get(0).unwrap(), row.get(1).unwrap())
+}
