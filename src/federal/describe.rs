@@ -49,7 +49,7 @@ pub(super) async fn wsdl(
     }
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = named.or(uri.authority().map(Authority::as_str));
-    match base(door.settings.public_url.as_deref(), host, peer.certificate.is_some()) {
+    match base(door.settings.public_url.as_deref(), host, peer.secure) {
         Some(base) => {
             let document = WSDL.replace(ADDRESS, &format!("{base}/ws/smev/1.3"));
             respond(StatusCode::OK, document.into_bytes())

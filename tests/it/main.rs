@@ -3,6 +3,7 @@
 mod cli;
 mod door;
 mod exchange;
+mod federal;
 mod hostile_http;
 mod hostile_xml;
 mod replay;

@@ -150,12 +150,7 @@ impl Stack {
         self.tracker.close();
         self.tracker.wait().await;
         self.exchange.db().close().await;
-        if let Some((server, name)) = self.database_url.rsplit_once('/')
-            && server.starts_with("postgres")
-        {
-            let server = Db::connect(&format!("{server}/postgres"), 1).await.unwrap();
-            run(&server, &format!("DROP DATABASE \"{name}\" WITH (FORCE)")).await;
-        }
+        drop_database(&self.database_url).await;
     }
 }
 
@@ -270,13 +265,24 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn create_database() -> String {
+/// Makes an empty database on the test server; its URL.
+pub async fn create_database() -> String {
     let url = variable("KONTINGENT_TEST_DATABASE_URL").unwrap();
     let name = format!("kontingent_test_{}", Uuid::new_v4().simple());
     let server = Db::connect(&url, 1).await.unwrap();
     run(&server, &format!("CREATE DATABASE \"{name}\"")).await;
     let (server, _) = url.rsplit_once('/').unwrap();
     format!("{server}/{name}")
+}
+
+/// Drops a database made by [`create_database`]; any other URL is left alone.
+pub async fn drop_database(url: &str) {
+    if let Some((server, name)) = url.rsplit_once('/')
+        && server.starts_with("postgres")
+    {
+        let server = Db::connect(&format!("{server}/postgres"), 1).await.unwrap();
+        run(&server, &format!("DROP DATABASE \"{name}\" WITH (FORCE)")).await;
+    }
 }
 
 /// Statements on databases cannot run in a transaction.

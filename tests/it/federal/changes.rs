@@ -1,0 +1,1 @@
+//! GetChangedSince: a copy built from it alone equals the registry.

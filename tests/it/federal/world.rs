@@ -1,0 +1,285 @@
+//! A running federal door over a database of its own, a registered system that calls it, and
+//! a registry to write to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use kontingent::app::service::{Roles, Service};
+use kontingent::args;
+use kontingent::codec::node::Node;
+use kontingent::codec::soap::Envelope;
+use kontingent::codec::xml::Limits;
+use kontingent::config::Config;
+use kontingent::exchange::admin::Admin;
+use kontingent::model::clock::Clock;
+use kontingent::model::kind::Kind;
+use kontingent::normalise::identity_document::document_key;
+use kontingent::normalise::person::identity_key;
+use kontingent::storage::db::{Db, Tx};
+use kontingent::storage::ids::Ids;
+use kontingent::trust::Signer;
+use kontingent::trust::authority::{Authority, Issued, KeyKind, Request, Usage, Validity};
+use kontingent::trust::certificate::Facts;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+
+use crate::stack::{Flavour, create_database, drop_database, flavours};
+
+/// A running door.
+pub(super) struct World {
+    service: Service,
+    database_url: String,
+    pub(super) db: Db,
+    pub(super) ids: Ids,
+    pub(super) authority: Authority,
+    pub(super) dir: TempDir,
+    http: reqwest::Client,
+    answers: AtomicUsize,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) xml: String,
+}
+
+/// A test on SQLite, and on PostgreSQL when there is one.
+pub(super) async fn on_both<F: AsyncFn(&World)>(test: F) {
+    for flavour in flavours() {
+        let world = World::start(flavour).await;
+        test(&world).await;
+        world.finish().await;
+    }
+}
+
+impl World {
+    pub(super) async fn start(flavour: Flavour) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut config = Config::embedded(dir.path().to_owned());
+        if flavour == Flavour::Production {
+            config.database.url = Some(create_database().await);
+        }
+        let database_url = config.database_url().unwrap();
+        let roles = Roles { gateway: false, worker: false, federal: true, web: false };
+        let service = Service::start(&config, roles, Clock::System).await.unwrap();
+        let db = service.exchange().db().clone();
+        let ids = service.exchange().ids().clone();
+        let mut random = StdRng::seed_from_u64(1);
+        let authority = Authority::create("Test CA", validity(0, 3650), &mut random).unwrap();
+        let world = Self {
+            db,
+            ids,
+            authority,
+            http: reqwest::Client::new(),
+            answers: AtomicUsize::new(0),
+            service,
+            database_url,
+            dir,
+        };
+        world.ids.warm(&["change"]).await.unwrap();
+        fs::create_dir(world.dir.path().join("answers")).unwrap();
+        let facts = Facts::read(&world.authority.issued().certificate_der().unwrap()).unwrap();
+        world.admin().trust(&facts).await.unwrap();
+        world
+    }
+
+    /// Checks every answer against the schemas, then stops the door.
+    async fn finish(self) {
+        let answers = self.dir.path().join("answers");
+        python("validate_smev.py", &[answers.to_str().unwrap()]);
+        self.service.stop().await;
+        drop_database(&self.database_url).await;
+    }
+
+    pub(super) fn admin(&self) -> Admin {
+        Admin::new(self.db.clone(), Clock::System, "test".to_owned())
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}/ws/smev/1.3", self.service.address)
+    }
+
+    pub(super) fn issue(&self, name: &str, key: KeyKind, validity: Validity) -> Issued {
+        let mut random = StdRng::seed_from_u64(name.len() as u64);
+        let request = Request { name, key, validity, usage: Usage::Signature };
+        self.authority.issue(&request, &mut random).unwrap()
+    }
+
+    /// Registers a system with a new key.
+    pub(super) async fn system(&self, mnemonic: &str, key: KeyKind) -> Signer {
+        let issued = self.issue(mnemonic, key, validity(0, 365));
+        self.register(mnemonic, &issued).await;
+        signer(&issued)
+    }
+
+    pub(super) async fn register(&self, mnemonic: &str, issued: &Issued) {
+        let facts = Facts::read(&issued.certificate_der().unwrap()).unwrap();
+        let name = format!("Система {mnemonic}");
+        self.admin().register_system(mnemonic, &name, &facts).await.unwrap();
+    }
+
+    /// Sends a message and keeps the answer for the check against the schemas.
+    pub(super) async fn send(&self, message: impl Into<Vec<u8>>) -> Answered {
+        let request = self.http.post(self.url()).header("content-type", "text/xml; charset=utf-8");
+        let response = request.body(message.into()).send().await.unwrap();
+        let status = response.status().as_u16();
+        let xml = response.text().await.unwrap();
+        let number = self.answers.fetch_add(1, Ordering::Relaxed);
+        let file = self.dir.path().join(format!("answers/{number:05}.xml"));
+        fs::write(file, &xml).unwrap();
+        Answered { status, xml }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.service.address);
+        let response = self.http.get(url).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// First column of the first row.
+    pub(super) async fn count(&self, sql: &str) -> i64 {
+        self.db.query_one(sql, vec![]).await.unwrap().unwrap().get(0).unwrap()
+    }
+}
+
+impl Answered {
+    /// The element in the body, of a message that is no fault.
+    pub(super) fn body(&self) -> Node {
+        assert_eq!(self.status, 200, "{}", self.xml);
+        self.element()
+    }
+
+    /// The element in the detail of a fault, with its name.
+    pub(super) fn fault(&self) -> Node {
+        assert_eq!(self.status, 500, "{}", self.xml);
+        let fault = self.element();
+        assert_eq!(fault.local, "Fault");
+        find(&fault, "detail").children[0].clone()
+    }
+
+    fn element(&self) -> Node {
+        let mut envelope = Envelope::open(self.xml.as_bytes(), Limits::default(), &[]).unwrap();
+        let (namespace, local) = envelope.operation();
+        let (namespace, local) = (namespace.to_owned(), local.to_owned());
+        Node::rest(envelope.reader(), &namespace, &local).unwrap()
+    }
+}
+
+/// The first element of this name below.
+pub(super) fn find<'n>(node: &'n Node, local: &str) -> &'n Node {
+    try_find(node, local).unwrap_or_else(|| panic!("no {local} in {node:#?}"))
+}
+
+pub(super) fn try_find<'n>(node: &'n Node, local: &str) -> Option<&'n Node> {
+    let mut children = node.children.iter();
+    children.find_map(
+        |child| {
+            if child.local == local { Some(child) } else { try_find(child, local) }
+        },
+    )
+}
+
+pub(super) fn validity(from_days: i64, to_days: i64) -> Validity {
+    let now = Clock::System.now();
+    Validity {
+        from: now + TimeDelta::days(from_days) - TimeDelta::hours(1),
+        to: now + TimeDelta::days(to_days),
+    }
+}
+
+pub(super) fn signer(issued: &Issued) -> Signer {
+    Signer::from_pem(&issued.key_pem().unwrap(), &issued.certificate_pem().unwrap()).unwrap()
+}
+
+/// Runs a script of `tests/it/interop`; it must succeed.
+pub(super) fn python(script: &str, arguments: &[&str]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let made = Command::new(root.join("deploy/dev/python")).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let folder = PathBuf::from(String::from_utf8(made.stdout).unwrap().trim());
+    let output = Command::new(folder.join("bin/python"))
+        .arg(root.join("tests/it/interop").join(script))
+        .args(arguments)
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{script}:\n{}", String::from_utf8_lossy(&told));
+}
+
+/// A person of the registry, written without a package.
+#[derive(Clone, Debug)]
+pub(super) struct Person<'a> {
+    pub(super) id: i64,
+    pub(super) name: [&'a str; 3],
+    pub(super) born: &'a str,
+    pub(super) snils: Option<&'a str>,
+}
+
+impl World {
+    /// Writes a change into the log, in the transaction that made it.
+    pub(super) async fn log(&self, tx: &mut Tx, kind: Kind, entity: i64) {
+        let number = if tx.is_postgres() { "pg_current_xact_id()::text::bigint" } else { "0" };
+        let fields = if tx.is_postgres() { "'{}'::jsonb" } else { "'{}'" };
+        let now = tx.now_sql();
+        let sql = format!(
+            "INSERT INTO change_log (id, tx, kind, entity_id, supplier_id, package_no, record, \
+             as_of, fields, at) VALUES ($1, {number}, $2, $3, 1, 1, 1, {now}, {fields}, {now})"
+        );
+        let id = self.ids.one("change").await.unwrap();
+        tx.execute(&sql, args![id, kind.element(), entity]).await.unwrap();
+    }
+
+    pub(super) async fn put_person(&self, tx: &mut Tx, person: &Person<'_>) {
+        let born: NaiveDate = person.born.parse().unwrap();
+        let [last, first, middle] = person.name;
+        let sql = format!(
+            "INSERT INTO person (id, last_name, first_name, middle_name, sex, birth_date, snils, \
+             identity_key, as_of, package_no, version) \
+             VALUES ($1, $2, $3, $4, '1', $5, $6, $7, {}, 1, 1)",
+            tx.now_sql()
+        );
+        let middle = Some(middle).filter(|name| !name.is_empty());
+        let key = identity_key(last, first, middle.unwrap_or_default(), born);
+        let values = args![person.id, last, first, middle, born, person.snils, key];
+        tx.execute(&sql, values).await.unwrap();
+        self.log(tx, Kind::Person, person.id).await;
+    }
+
+    pub(super) async fn put_document(&self, tx: &mut Tx, id: i64, person: i64, number: &str) {
+        let sql = format!(
+            "INSERT INTO identity_document (id, supplier_id, external_id, person_id, \
+             document_type, series, number, document_key, as_of, package_no, version) \
+             VALUES ($1, 1, $2, $3, '1', '4500', $4, $5, {}, 1, 1)",
+            tx.now_sql()
+        );
+        let values = args![id, id.to_string(), person, number, document_key("1", "4500", number)];
+        tx.execute(&sql, values).await.unwrap();
+        self.log(tx, Kind::IdentityDocument, id).await;
+    }
+
+    pub(super) async fn put_membership(
+        &self,
+        tx: &mut Tx,
+        id: i64,
+        person: i64,
+        until: Option<DateTime<Utc>>,
+    ) {
+        let sql = format!(
+            "INSERT INTO membership (id, supplier_id, external_id, person_id, organisation_id, \
+             school_year, from_date, to_date, as_of, package_no, version) \
+             VALUES ($1, 1, $2, $3, 1, '2026/2027', $4, $5, {}, 1, 1)",
+            tx.now_sql()
+        );
+        let from = NaiveDate::from_ymd_opt(2020, 9, 1);
+        let until = until.map(|at| at.date_naive());
+        let values = args![id, id.to_string(), person, from, until];
+        tx.execute(&sql, values).await.unwrap();
+        self.log(tx, Kind::Membership, id).await;
+    }
+}
