@@ -131,6 +131,9 @@ pub enum Package {
         /// Certificate of a trusted authority, PEM or DER; without one any signer will do.
         #[arg(long)]
         authority: Vec<PathBuf>,
+        /// Judge as for a supplier whose failed check digits refuse the record.
+        #[arg(long)]
+        strict_checksums: bool,
         /// One JSON object a package.
         #[arg(long)]
         json: bool,
@@ -317,7 +320,7 @@ pub enum Authority {
 /// `dictionary`.
 #[derive(Debug, Subcommand)]
 pub enum Dictionary {
-    /// List dictionaries, or the codes of one.
+    /// List dictionaries, built in and loaded, or the codes of one.
     List {
         /// Name of the dictionary.
         name: Option<String>,

@@ -124,8 +124,9 @@ async fn package(cli: &Cli, command: &Package) -> Result<bool> {
             let gateway = ops::package::Gateway::new(to, authority.as_deref())?;
             return ops::package::send(&gateway, files, *json).await;
         }
-        Package::Validate { files, authority, json } => {
-            return ops::package::validate(files, authority, *json, Clock::System.now());
+        Package::Validate { files, authority, strict_checksums, json } => {
+            let now = Clock::System.now();
+            return ops::package::validate(files, authority, *strict_checksums, *json, now);
         }
         Package::Replay { package, filter, reason, approve } => {
             let exchange = service::exchange(&config()?, Clock::System).await?;

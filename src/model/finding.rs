@@ -47,6 +47,20 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A finding about the package as a whole.
+    pub fn of_package(code: Code, detail: Option<String>) -> Self {
+        Self {
+            code,
+            severity: code.severity(),
+            kind: None,
+            record: 0,
+            external_id: String::new(),
+            field: None,
+            line: 1,
+            detail,
+        }
+    }
+
     /// Russian text: what is wrong and what to do.
     pub fn text(&self) -> String {
         match &self.detail {

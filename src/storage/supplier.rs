@@ -124,6 +124,15 @@ pub async fn grant(tx: &mut Tx, id: SupplierId, organisation: i64) -> Result<boo
     Ok(changed == 1)
 }
 
+/// Whether the registry has an organisation of this id.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn is_organisation(tx: &mut Tx, id: i64) -> Result<bool, DbError> {
+    let found = tx.query_one("SELECT 1 FROM organisation WHERE id = $1", args![id]).await?;
+    Ok(found.is_some())
+}
+
 /// Organisations entrusted to a supplier, by registry id.
 ///
 /// # Errors

@@ -5,12 +5,16 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use crate::exchange::admin::{Admin, AdminError};
+use crate::model::dictionary::{CANONICAL_VERSION, Dictionaries};
 use crate::storage::dictionary::{self, DictionaryCode, MappedCode};
 use crate::storage::supplier;
 
 /// First line of a file of codes; `canonical` may be left out when it is the code itself.
 const HEADERS: [&str; 2] =
     ["dictionary;version;code;canonical;title", "dictionary;version;code;title"];
+
+/// No supplier has this number, so that only common codes are found.
+const NOBODY: i64 = 0;
 
 /// What is wrong with a file of codes. The text is for the administrator.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,14 +78,21 @@ impl Admin {
     /// Adds codes; those that are there get the new meaning and title. All or none.
     ///
     /// # Errors
-    /// Only of the database.
+    /// [`AdminError::CodeUnknown`].
     pub async fn load_dictionary(&self, codes: &[DictionaryCode]) -> Result<(), AdminError> {
         let lists: HashSet<String> =
             codes.iter().map(|code| format!("{}:{}", code.dictionary, code.version)).collect();
         let mut lists: Vec<String> = lists.into_iter().collect();
         lists.sort();
         let detail = json!({"codes": codes.len(), "lists": lists});
+        let mut known = self.dictionaries().await?;
         self.perform("dictionary.load", "dictionary".to_owned(), detail, async |tx, _| {
+            for code in codes.iter().filter(|code| code.version == CANONICAL_VERSION) {
+                known.add(&code.dictionary, CANONICAL_VERSION, &code.code, &code.canonical);
+            }
+            for code in codes {
+                check_canonical(&known, &code.dictionary, &code.canonical)?;
+            }
             Ok(dictionary::load(tx, codes).await?)
         })
         .await
@@ -90,7 +101,7 @@ impl Admin {
     /// Says what a supplier's own code means.
     ///
     /// # Errors
-    /// [`AdminError::SupplierUnknown`], [`AdminError::Code`].
+    /// [`AdminError::SupplierUnknown`], [`AdminError::Code`], [`AdminError::CodeUnknown`].
     pub async fn map_code(
         &self,
         mnemonic: &str,
@@ -99,6 +110,7 @@ impl Admin {
         code: &str,
     ) -> Result<(), AdminError> {
         let known = supplier::by_mnemonic(&self.db, mnemonic).await?;
+        let dictionaries = self.dictionaries().await?;
         let object = format!("supplier:{mnemonic}");
         let detail = json!({"dictionary": dictionary, "foreign": foreign, "code": code});
         self.perform("dictionary.map", object, detail, async |tx, _| {
@@ -106,6 +118,7 @@ impl Admin {
             if ![dictionary, foreign, code].into_iter().all(is_code) {
                 return Err(AdminError::Code);
             }
+            check_canonical(&dictionaries, dictionary, code)?;
             let mapped = MappedCode {
                 supplier: known.id,
                 dictionary: dictionary.to_owned(),
@@ -115,6 +128,23 @@ impl Admin {
             Ok(dictionary::map(tx, &mapped).await?)
         })
         .await
+    }
+
+    /// The codes that come with the program, and the loaded ones.
+    async fn dictionaries(&self) -> Result<Dictionaries, AdminError> {
+        let mut all = Dictionaries::built_in();
+        for code in dictionary::codes(&self.db).await? {
+            all.add(&code.dictionary, &code.version, &code.code, &code.canonical);
+        }
+        Ok(all)
+    }
+}
+
+/// A canonical code stands for itself in the version whose codes are stored.
+fn check_canonical(known: &Dictionaries, dictionary: &str, code: &str) -> Result<(), AdminError> {
+    match known.canonical(NOBODY, dictionary, CANONICAL_VERSION, code) {
+        Some(itself) if itself == code => Ok(()),
+        _ => Err(AdminError::CodeUnknown(dictionary.to_owned(), code.to_owned())),
     }
 }
 

@@ -58,6 +58,12 @@ pub enum AdminError {
     /// A dictionary, its version or a code is missing or too long.
     #[error("справочник, версия и код должны содержать от 1 до 100 символов")]
     Code,
+    /// A canonical code that the dictionary does not have.
+    #[error("в справочнике «{0}» нет основного кода «{1}»")]
+    CodeUnknown(String, String),
+    /// No organisation of this number in the registry.
+    #[error("в реестре нет организации № {0}")]
+    OrganisationUnknown(i64),
     /// The database failed.
     #[error("база данных не выполнила запрос")]
     Db(#[from] DbError),
@@ -75,6 +81,8 @@ impl AdminError {
             Self::AuthorityUnknown(_) => "AUTHORITY_UNKNOWN",
             Self::Mnemonic(_) => "MNEMONIC",
             Self::Name => "NAME",
+            Self::CodeUnknown(..) => "CODE_UNKNOWN",
+            Self::OrganisationUnknown(_) => "ORGANISATION_UNKNOWN",
             Self::Code => "CODE",
             Self::Db(_) => "STORE",
         }

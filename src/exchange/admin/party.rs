@@ -135,13 +135,16 @@ impl Admin {
     /// Entrusts an organisation of the registry to a supplier; says whether that is new.
     ///
     /// # Errors
-    /// [`AdminError::SupplierUnknown`].
+    /// [`AdminError::SupplierUnknown`], [`AdminError::OrganisationUnknown`].
     pub async fn grant(&self, mnemonic: &str, organisation: i64) -> Result<bool, AdminError> {
         let known = supplier::by_mnemonic(&self.db, mnemonic).await?;
         let (object, detail) =
             (format!("supplier:{mnemonic}"), json!({"organisation": organisation}));
         self.perform("supplier.grant", object, detail, async |tx, _| {
             let known = known.ok_or_else(|| AdminError::SupplierUnknown(mnemonic.to_owned()))?;
+            if !supplier::is_organisation(tx, organisation).await? {
+                return Err(AdminError::OrganisationUnknown(organisation));
+            }
             Ok(supplier::grant(tx, known.id, organisation).await?)
         })
         .await

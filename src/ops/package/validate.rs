@@ -15,7 +15,7 @@ use crate::codec::package::{Reader, Seen, Watch};
 use crate::codec::xml;
 use crate::codec::xmldsig::{EnvelopedSignature, Outcome, Profile, verify_enveloped};
 use crate::model::dictionary::Dictionaries;
-use crate::model::finding::{Finding, Severity};
+use crate::model::finding::{Code, Finding, Severity};
 use crate::model::kind::Kind;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::normalise::draft::Rules;
@@ -30,6 +30,8 @@ struct Bench {
     dictionaries: Arc<Dictionaries>,
     /// Trusted authorities, DER; when there are none, every certificate vouches for itself.
     authorities: Vec<Vec<u8>>,
+    /// A failed check digit is an error.
+    strict_checksums: bool,
     now: DateTime<Utc>,
 }
 
@@ -53,6 +55,7 @@ struct Tally {
 pub fn validate(
     files: &[PathBuf],
     authorities: &[PathBuf],
+    strict_checksums: bool,
     json: bool,
     now: DateTime<Utc>,
 ) -> Result<bool> {
@@ -60,6 +63,7 @@ pub fn validate(
     let bench = Bench {
         dictionaries: Arc::new(Dictionaries::built_in()),
         authorities: authorities.iter().map(read).collect::<Result<_>>()?,
+        strict_checksums,
         now,
     };
     let mut good = true;
@@ -161,26 +165,46 @@ impl Bench {
             dictionaries: Arc::clone(&self.dictionaries),
             supplier: 0,
             versions: seen.header.dictionaries.clone(),
-            strict_checksums: false,
+            strict_checksums: self.strict_checksums,
             today: seen.header.snapshot_at.date_naive(),
         };
-        let mut reader = Reader::new(open(file).with_context(|| unreadable(file))?);
         let mut tally = Tally::default();
+        let mut note = |finding: Finding| {
+            match finding.severity {
+                Severity::Error => tally.errors += 1,
+                Severity::Warning => tally.warnings += 1,
+            }
+            tell(finding);
+        };
+        of_package(seen, &rules).into_iter().for_each(&mut note);
+        let mut reader = Reader::new(open(file).with_context(|| unreadable(file))?);
         loop {
             let raw = match reader.next_record() {
                 Ok(Some(raw)) => raw,
                 Ok(None) => return Ok(Ok(tally)),
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            for finding in record(&raw, &rules).findings {
-                match finding.severity {
-                    Severity::Error => tally.errors += 1,
-                    Severity::Warning => tally.warnings += 1,
-                }
-                tell(finding);
-            }
+            record(&raw, &rules).findings.into_iter().for_each(&mut note);
         }
     }
+}
+
+/// What is to be said of the package as a whole.
+fn of_package(seen: &Seen, rules: &Rules) -> Vec<Finding> {
+    let unknown = rules
+        .versions
+        .iter()
+        .filter(|(dictionary, version)| !rules.dictionaries.has_version(dictionary, version));
+    let mut findings: Vec<Finding> = unknown
+        .map(|(dictionary, version)| {
+            let detail = format!("{dictionary}, {version}");
+            Finding::of_package(Code::DictionaryVersion, Some(detail))
+        })
+        .collect();
+    if seen.records == 0 {
+        findings.push(Finding::of_package(Code::EmptyPackage, None));
+    }
+    findings
 }
 
 fn say_header(verified: &Verified) {
