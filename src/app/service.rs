@@ -28,6 +28,7 @@ use crate::model::clock::Clock;
 use crate::storage::db::Db;
 use crate::storage::migrate;
 use crate::telemetry::start_metrics;
+use crate::worker;
 
 /// Connections in the pool, unless configured.
 const CONNECTIONS: u32 = 16;
@@ -88,6 +89,9 @@ impl Service {
         let (doors, engine) = (CancellationToken::new(), CancellationToken::new());
         let (open_doors, engines) = (TaskTracker::new(), TaskTracker::new());
         exchange.start(&engines, &engine);
+        if roles.worker {
+            open_doors.spawn(worker::run(exchange.clone(), doors.clone()));
+        }
         let public = TcpListener::bind(config.http.listen)
             .await
             .with_context(|| format!("http.listen {} cannot be used", config.http.listen))?;
