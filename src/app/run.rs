@@ -18,6 +18,7 @@ use crate::model::package::State;
 use crate::ops;
 use crate::ops::output::say;
 use crate::ops::package::Chosen;
+use crate::ops::simulate::{self, Region};
 use crate::storage::db::Db;
 use crate::storage::journal::list::Filter;
 use crate::storage::migrate;
@@ -40,7 +41,13 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
     let config = || Config::load(cli.config.as_deref());
     let desk = async || Desk::open(&config()?, cli.actor.clone()).await;
     match cli.command {
-        Command::Demo(_) | Command::Simulate(_) => bail!("эта команда ещё не готова"),
+        Command::Simulate(options) => {
+            let region = Region::new(options.seed, options.learners);
+            let now = Clock::System.now();
+            simulate::run(region, options.days, options.one_package, &options.out, now)?;
+            Ok(true)
+        }
+        Command::Demo(_) => bail!("эта команда ещё не готова"),
         Command::Bench(ref options) => ops::bench::run(&plan(options), Clock::System).await,
         Command::Serve(ref options) => serve(&config()?, &Roles::named(&options.roles)).await,
         Command::Migrate => migrate(&config()?).await,

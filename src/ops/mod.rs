@@ -8,4 +8,5 @@ pub mod dictionary;
 pub mod federal_system;
 pub mod output;
 pub mod package;
+pub mod simulate;
 pub mod supplier;

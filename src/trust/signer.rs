@@ -1,5 +1,7 @@
 //! Our own key: what signs receipts, answers, and packages of the simulator.
 
+use std::io::Read;
+
 use openssl::bn::BigNumRef;
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
@@ -10,7 +12,7 @@ use openssl::sha::sha256;
 use openssl::x509::X509;
 
 use crate::codec::xmldsig::{
-    Detached, SignError, SignatureAlgorithm, sign_detached, sign_enveloped,
+    Detached, SignError, SignatureAlgorithm, enveloped_signature, sign_detached, sign_enveloped,
 };
 
 /// Why a key and a certificate do not make a signer.
@@ -86,6 +88,18 @@ impl Signer {
     /// The document is not well-formed or has a signature, or OpenSSL's.
     pub fn sign_enveloped(&self, xml: &[u8]) -> Result<Vec<u8>, SignError<ErrorStack>> {
         sign_enveloped(xml, self.algorithm, &self.certificate_der, |bytes| self.sign(bytes))
+    }
+
+    /// The signature of a document as a whole, and the byte of the document where it goes; the
+    /// document is read once, in constant memory.
+    ///
+    /// # Errors
+    /// The document is not well-formed or has a signature, or OpenSSL's.
+    pub fn enveloped_signature(
+        &self,
+        xml: impl Read,
+    ) -> Result<(u64, String), SignError<ErrorStack>> {
+        enveloped_signature(xml, self.algorithm, &self.certificate_der, |bytes| self.sign(bytes))
     }
 
     /// Signs one element of a message.

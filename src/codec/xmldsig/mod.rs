@@ -17,7 +17,7 @@ use crate::model::refusal::RefusalCode;
 pub use super::c14n::DigestAlgorithm;
 pub use detached::{Detached, verify_detached};
 pub use enveloped::{Outcome, Profile, verify_bytes, verify_enveloped};
-pub use sign::{SignError, sign_detached, sign_enveloped};
+pub use sign::{SignError, enveloped_signature, sign_detached, sign_enveloped};
 
 /// Namespace of XML signatures.
 pub const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";

@@ -1,5 +1,7 @@
 //! Making signatures to the profile that [`super::verify_enveloped`] and [`super::verify_detached`] accept.
 
+use std::io::Read;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -43,6 +45,22 @@ pub fn sign_enveloped<E>(
     put(xml, &plan, &[ENVELOPED, EXCLUSIVE], algorithm, certificate_der, sign)
 }
 
+/// The signature of a document read once in constant memory, and the byte of the document where
+/// it is to be put in. The root must not be an empty-element tag. Otherwise as [`sign_enveloped`].
+pub fn enveloped_signature<E>(
+    xml: impl Read,
+    algorithm: SignatureAlgorithm,
+    certificate_der: &[u8],
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<(u64, String), SignError<E>> {
+    let plan = plan_enveloped(xml).map_err(SignError::Document)?;
+    if plan.empty {
+        return Err(SignError::Document(RefusalCode::SigStructure.into()));
+    }
+    let text = signature(&plan, &[ENVELOPED, EXCLUSIVE], algorithm, certificate_der, sign)?;
+    Ok((plan.at as u64, text))
+}
+
 /// Signs one element of a message: `ds:Signature` is put into the holder, which must be there
 /// without one. The signed element must have an `Id`.
 pub fn sign_detached<E>(
@@ -56,7 +74,7 @@ pub fn sign_detached<E>(
     put(xml, &plan, &[EXCLUSIVE], algorithm, certificate_der, sign)
 }
 
-fn plan_enveloped(xml: &[u8]) -> Result<Plan, Refusal> {
+fn plan_enveloped(xml: impl Read) -> Result<Plan, Refusal> {
     let mut reader = Reader::new(xml, Limits::default());
     let mut canonicaliser = Canonicaliser::new(Digest::new(DigestAlgorithm::Sha256));
     let (mut uri, mut begin, mut end) = (String::new(), 0, 0);
@@ -121,17 +139,7 @@ fn put<E>(
     certificate_der: &[u8],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, SignError<E>> {
-    let signed_info = signed_info(plan, transforms, algorithm);
-    let alone = signed_info.replacen('>', &format!(" xmlns:ds=\"{DSIG}\">"), 1);
-    let canonical = canonicalise(alone.as_bytes(), Vec::new())
-        .map_err(|error| SignError::Document(error.into()))?;
-    let value = STANDARD.encode(sign(&canonical).map_err(SignError::Key)?);
-    let certificate = STANDARD.encode(certificate_der);
-    let signature = format!(
-        "<ds:Signature xmlns:ds=\"{DSIG}\">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>\
-         <ds:KeyInfo><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data>\
-         </ds:KeyInfo></ds:Signature>"
-    );
+    let signature = signature(plan, transforms, algorithm, certificate_der, sign)?;
     let mut signed = Vec::with_capacity(xml.len() + signature.len() + 256);
     if !plan.empty {
         signed.extend_from_slice(&xml[..plan.at]);
@@ -148,6 +156,27 @@ fn put<E>(
     signed.extend_from_slice(name);
     signed.extend_from_slice(&xml[slash + 1..]);
     Ok(signed)
+}
+
+/// The `ds:Signature` element.
+fn signature<E>(
+    plan: &Plan,
+    transforms: &[&str],
+    algorithm: SignatureAlgorithm,
+    certificate_der: &[u8],
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<String, SignError<E>> {
+    let signed_info = signed_info(plan, transforms, algorithm);
+    let alone = signed_info.replacen('>', &format!(" xmlns:ds=\"{DSIG}\">"), 1);
+    let canonical = canonicalise(alone.as_bytes(), Vec::new())
+        .map_err(|error| SignError::Document(error.into()))?;
+    let value = STANDARD.encode(sign(&canonical).map_err(SignError::Key)?);
+    let certificate = STANDARD.encode(certificate_der);
+    Ok(format!(
+        "<ds:Signature xmlns:ds=\"{DSIG}\">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>\
+         <ds:KeyInfo><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data>\
+         </ds:KeyInfo></ds:Signature>"
+    ))
 }
 
 /// The slash of the empty-element tag that begins at `begin`: the first outside quotes.
