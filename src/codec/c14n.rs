@@ -6,10 +6,15 @@
 
 use openssl::sha::{Sha256, Sha512};
 
-use super::xml::{Event, Limits, Reader, Start, XmlError};
+use std::ops::Range;
+
+use super::xml::{At, Event, Limits, Reader, Start, XmlError};
 
 /// Bytes gathered before they are hashed: many small pieces would cost more than their hash.
 const GATHER: usize = 16 << 10;
+
+/// Bytes after which a run is written.
+const LONGEST_RUN: u64 = 32 << 10;
 
 /// The binding of no namespace and the one of `xml`: never written.
 const BUILT_IN: [bool; 2] = [true, true];
@@ -102,9 +107,18 @@ struct Rendered {
 }
 
 /// Writes events canonically.
+///
+/// What stands in the document as it is to be written is not copied piece by piece: the longest
+/// runs of it go to the sink at once.
 #[derive(Debug)]
 pub struct Canonicaliser<S> {
     sink: S,
+    /// Part of the document that is to be written as it stands.
+    run: Range<u64>,
+    /// Whether there are runs: only one canonicaliser of a reader may hold its window.
+    runs: bool,
+    /// Depth of the element it all began with.
+    apex: usize,
     /// Prefixes treated as inclusive canonicalisation would; the empty one is `#default`.
     inclusive: Vec<String>,
     rendered: Vec<Rendered>,
@@ -126,6 +140,9 @@ impl<S: Sink> Canonicaliser<S> {
     pub fn with_prefixes(sink: S, inclusive: Vec<String>) -> Self {
         Self {
             sink,
+            run: 0..0,
+            runs: true,
+            apex: 0,
             inclusive,
             rendered: Vec::new(),
             known: BUILT_IN.to_vec(),
@@ -134,47 +151,92 @@ impl<S: Sink> Canonicaliser<S> {
         }
     }
 
-    /// Hands the sink back.
+    /// The same, to run beside others on the same reader.
+    pub fn beside(sink: S, inclusive: Vec<String>) -> Self {
+        Self { runs: false, ..Self::with_prefixes(sink, inclusive) }
+    }
+
+    /// Hands the sink back; what was begun must have been ended, or [`Canonicaliser::pause`]d.
     pub fn into_sink(self) -> S {
         self.sink
     }
 
     /// Writes an event.
-    pub fn event(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Start(start) => self.start(*start),
-            Event::Text(text) => self.text(text),
-            Event::End(end) => {
-                self.sink.write(b"</");
-                self.sink.write(end.qualified().as_bytes());
-                self.sink.write(b">");
-                while let Some(last) = self.rendered.last()
-                    && last.depth == end.depth()
-                {
-                    self.known[last.binding] = false;
-                    self.rendered.pop();
+    pub fn event(&mut self, event: &Event<'_>, at: At<'_>) {
+        let verbatim = match event {
+            Event::Start(start) => self.uses_known(*start) && at.verbatim(),
+            _ => at.verbatim(),
+        };
+        if verbatim && self.runs {
+            self.extend(at);
+        } else {
+            self.pause(at);
+            match event {
+                Event::Start(start) => self.start(*start),
+                Event::Text(text) => self.text(text),
+                Event::End(end) => {
+                    self.sink.write(b"</");
+                    self.sink.write(end.qualified().as_bytes());
+                    self.sink.write(b">");
                 }
+                Event::Eof => {}
             }
-            Event::Eof => {}
         }
+        if let Event::End(end) = event {
+            let depth = end.depth();
+            while let Some(last) = self.rendered.last()
+                && last.depth == depth
+            {
+                self.known[last.binding] = false;
+                self.rendered.pop();
+            }
+            if depth == self.apex {
+                self.pause(at);
+            }
+        }
+    }
+
+    /// Writes what is due, before events that are not to be written.
+    pub fn pause(&mut self, at: At<'_>) {
+        if !self.run.is_empty() {
+            self.sink.write(at.raw(&self.run));
+            self.run = 0..0;
+            at.hold(None);
+        }
+    }
+
+    /// Adds an event to the run, or begins a new one with it.
+    fn extend(&mut self, at: At<'_>) {
+        let span = at.span();
+        if self.run.end == span.start && self.run.end - self.run.start < LONGEST_RUN {
+            self.run.end = span.end;
+            return;
+        }
+        self.pause(at);
+        at.hold(Some(span.start));
+        self.run = span;
+    }
+
+    /// Says whether every namespace of the tag has been written; the first tag has none of them
+    /// and is where all begins.
+    fn uses_known(&mut self, start: Start<'_>) -> bool {
+        if self.apex == 0 {
+            self.apex = start.depth();
+        }
+        let known = |binding: usize| self.known.get(binding).is_some_and(|&known| known);
+        self.inclusive.is_empty() && known(start.binding()) && start.attribute_bindings().all(known)
     }
 
     fn start(&mut self, start: Start<'_>) {
         self.fresh.clear();
         self.utilise(start, start.binding());
-        for (_, binding) in start.bound_attributes() {
+        for binding in start.attribute_bindings() {
             self.utilise(start, binding);
         }
         for number in 0..self.inclusive.len() {
             if let Some(binding) = start.lookup(&self.inclusive[number]) {
                 self.utilise(start, binding);
             }
-        }
-        if self.fresh.is_empty()
-            && let Some(tag) = start.canonical()
-        {
-            self.sink.write(tag.as_bytes());
-            return self.sink.write(b">");
         }
         self.sink.write(b"<");
         self.sink.write(start.qualified().as_bytes());
@@ -272,9 +334,9 @@ pub fn canonicalise(document: &[u8], inclusive: Vec<String>) -> Result<Vec<u8>, 
     let mut reader = Reader::new(document, Limits::default());
     let mut canonicaliser = Canonicaliser::with_prefixes(Vec::new(), inclusive);
     loop {
-        match reader.next()? {
-            Event::Eof => return Ok(canonicaliser.into_sink()),
-            event => canonicaliser.event(&event),
+        match reader.step()? {
+            (Event::Eof, _) => return Ok(canonicaliser.into_sink()),
+            (event, at) => canonicaliser.event(&event, at),
         }
     }
 }

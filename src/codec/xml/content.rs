@@ -67,6 +67,7 @@ impl Core {
                 self.run = 0;
                 self.stage = Stage::Content;
                 self.empty = self.tag.empty;
+                self.verbatim = self.tag.canonical && !self.empty;
                 Ok(Some(Found::Start))
             }
         }
@@ -82,7 +83,8 @@ impl Core {
             return Err(self.error(RefusalCode::XmlMalformed, at).into());
         }
         let mut end = at + 2 + open.len();
-        if self.window.text.as_bytes()[end] != b'>' {
+        self.verbatim = self.window.text.as_bytes()[end] == b'>';
+        if !self.verbatim {
             end = self.blanks(end)?;
             if self.window.text.as_bytes()[end] != b'>' {
                 return Err(self.error(RefusalCode::XmlMalformed, at).into());
@@ -129,6 +131,7 @@ impl Core {
 
     /// Hands out a piece of a CDATA section.
     fn cdata(&mut self, at: usize) -> Result<Option<Found>, Stop> {
+        self.verbatim = false;
         let text = &self.window.text;
         let end = if let Some(length) = memmem::find(&text.as_bytes()[at..], b"]]>") {
             self.stage = Stage::Content;
@@ -154,32 +157,31 @@ impl Core {
         Ok(())
     }
 
-    /// Hands out text up to the next tag, reference, doubtful bracket or end of the window.
+    /// Hands out text up to the next tag, reference or end of the window.
     fn text(&mut self, at: usize) -> Result<Found, Stop> {
         let bytes = self.window.text.as_bytes();
         let mut end = at;
+        self.verbatim = true;
         loop {
-            let Some(length) = memchr3(b'<', b'&', b']', &bytes[end..]) else {
-                end = bytes.len();
-                break;
-            };
-            end += length;
-            match bytes[end] {
-                b'<' => break,
-                b'&' if end == at => return self.references(at),
-                b'&' => break,
-                _ => {
-                    let rest = &bytes[end..];
-                    if rest.starts_with(b"]]>") {
-                        return Err(self.error(RefusalCode::XmlMalformed, end).into());
-                    }
-                    if rest.len() < 3 && b"]]>".starts_with(rest) {
-                        if end == at {
-                            return Err(Stop::More);
-                        }
-                        break;
-                    }
+            end += plain_length(&bytes[end..]);
+            match bytes.get(end) {
+                Some(b'>') if bytes[at..end].ends_with(b"]]") => {
+                    return Err(self.error(RefusalCode::XmlMalformed, end - 2).into());
+                }
+                Some(b'>') => {
+                    self.verbatim = false;
                     end += 1;
+                }
+                Some(b'&') if end == at => return self.references(at),
+                Some(_) => break,
+                None => {
+                    // Brackets wait for what follows them.
+                    let brackets = |byte: &&u8| **byte == b']';
+                    end -= bytes[at..end].iter().rev().take(2).take_while(brackets).count();
+                    if end == at {
+                        return Err(Stop::More);
+                    }
+                    break;
                 }
             }
         }
@@ -190,6 +192,7 @@ impl Core {
 
     /// Hands out the characters that adjoining references stand for.
     fn references(&mut self, at: usize) -> Result<Found, Stop> {
+        self.verbatim = false;
         self.scratch.clear();
         let mut end = at;
         while self.window.text.as_bytes().get(end) == Some(&b'&') {
@@ -232,6 +235,26 @@ impl Core {
         self.window.pos = end + 2;
         Ok(())
     }
+}
+
+/// How many bytes are neither `<` nor `&` nor `>`. Looks at eight bytes at a time, as most texts
+/// are too short for a call to pay off.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    for (number, chunk) in bytes.chunks_exact(8).take(4).enumerate() {
+        let Ok(chunk) = <[u8; 8]>::try_from(chunk) else { break };
+        let word = u64::from_le_bytes(chunk);
+        // `<` and `>` differ in one bit.
+        let found = zero((word | ONES * 2) ^ (ONES * 0x3E)) | zero(word ^ (ONES * 0x26));
+        if found != 0 {
+            return number * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let looked_at = bytes.len().min(32) / 8 * 8;
+    let rest = &bytes[looked_at..];
+    looked_at + memchr3(b'<', b'&', b'>', rest).unwrap_or(rest.len())
 }
 
 /// Judges what stands between `<?xml` and `?>`; `marked` when a UTF-8 byte order mark came first.

@@ -1,7 +1,8 @@
 //! What the reader hands out: views into its window, valid until the next call.
 
+use std::ops::Range;
+
 use super::reader::Core;
-use super::tag::Attr;
 use crate::model::refusal::Place;
 
 /// A piece of a document. Everything borrowed is gone with the next call of the reader.
@@ -115,32 +116,47 @@ impl<'a> Start<'a> {
     }
 }
 
-impl At<'_> {
+impl<'a> At<'a> {
     /// The place where the event begins.
     pub fn place(self) -> Place {
         self.core.place()
+    }
+
+    /// Says whether the event stands in the document as a canonicaliser would write it, if it
+    /// uses no namespace that is still to be declared.
+    pub(in crate::codec) fn verbatim(self) -> bool {
+        self.core.verbatim
+    }
+
+    /// Where the event stands in the stream of normalised text.
+    pub(in crate::codec) fn span(self) -> Range<u64> {
+        let window = &self.core.window;
+        window.origin + self.core.event as u64..window.origin + window.pos as u64
+    }
+
+    /// A part of that stream not before the last [`At::hold`], up to the end of the event.
+    pub(in crate::codec) fn raw(self, span: &Range<u64>) -> &'a [u8] {
+        let window = &self.core.window;
+        let at = |position: u64| usize::try_from(position - window.origin).unwrap_or(usize::MAX);
+        window.text.as_bytes().get(at(span.start)..at(span.end)).unwrap_or_default()
+    }
+
+    /// Keeps the stream from here on in memory, until the next call or `None`.
+    pub(in crate::codec) fn hold(self, from: Option<u64>) {
+        self.core.window.hold.set(from);
     }
 }
 
 /// Attributes as canonicalisation needs them.
 impl<'a> Start<'a> {
-    /// The tag as it stands, when a canonicaliser would write it so: no declarations, attributes
-    /// in order, one space before each. Without the slash of an empty-element tag.
-    pub(in crate::codec) fn canonical(self) -> Option<&'a str> {
-        self.core.canonical_tag()
-    }
-
     /// Number of the namespace binding of the element's prefix.
     pub(in crate::codec) fn binding(self) -> usize {
         self.core.element().binding
     }
 
-    /// Attributes with the numbers of their bindings.
-    pub(in crate::codec) fn bound_attributes(
-        self,
-    ) -> impl ExactSizeIterator<Item = (Attribute<'a>, usize)> {
-        let core = self.core;
-        core.attributes().iter().map(move |attr: &Attr| (core.attribute(attr), attr.binding))
+    /// Numbers of the bindings of the attributes; 0 for those without a prefix.
+    pub(in crate::codec) fn attribute_bindings(self) -> impl Iterator<Item = usize> {
+        self.core.attributes().iter().map(|attribute| attribute.binding)
     }
 
     /// Prefixes declared here and above, the empty one included; one may come twice.

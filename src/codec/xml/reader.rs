@@ -163,6 +163,9 @@ pub(super) struct Core {
     pub(super) closing: bool,
     /// The last start tag was an empty-element tag.
     pub(super) empty: bool,
+    /// The last event stands in the window as a canonicaliser would write it, if it uses no
+    /// namespace that is still to be declared.
+    pub(super) verbatim: bool,
     /// Bytes of text since the last tag.
     pub(super) run: u64,
     pub(super) no_markup: Option<RefusalCode>,
@@ -185,6 +188,7 @@ impl Core {
             event: 0,
             closing: false,
             empty: false,
+            verbatim: false,
             run: 0,
             no_markup: None,
             begun: false,
@@ -202,6 +206,7 @@ impl Core {
         if self.empty {
             self.empty = false;
             self.closing = true;
+            self.verbatim = false;
             return Ok(Found::End);
         }
         loop {
@@ -339,10 +344,5 @@ impl Core {
     /// Prefix of a binding.
     pub(super) fn bound_prefix(&self, binding: usize) -> &str {
         &self.bound[self.bindings[binding].prefix.clone()]
-    }
-
-    /// The start tag as it stands, when it is written as a canonicaliser would.
-    pub(super) fn canonical_tag(&self) -> Option<&str> {
-        self.tag.canonical.then(|| &self.window.text[self.tag.raw.clone()])
     }
 }

@@ -36,8 +36,6 @@ pub(super) struct Tag {
     pub(super) attributes: Vec<Attr>,
     /// How many of them declare namespaces, until these are taken out.
     declarations: usize,
-    /// From `<` to the byte after the last attribute.
-    pub(super) raw: Range<usize>,
     /// Written as a canonicaliser would.
     pub(super) canonical: bool,
     pub(super) empty: bool,
@@ -72,7 +70,6 @@ impl Core {
             let byte = self.byte(blanks)?;
             if byte == b'>' || byte == b'/' {
                 self.tag.canonical &= blanks == at;
-                self.tag.raw = from..at;
                 self.tag.empty = byte == b'/';
                 if self.tag.empty && self.byte(blanks + 1)? != b'>' {
                     return Err(self.error(RefusalCode::XmlMalformed, blanks).into());

@@ -20,6 +20,10 @@ pub(super) struct Window {
     pub(super) text: String,
     /// First byte not yet consumed.
     pub(super) pos: usize,
+    /// Bytes of normalised text before `text`.
+    pub(super) origin: u64,
+    /// Position in the normalised text from which on somebody still needs it.
+    pub(super) hold: Cell<Option<u64>>,
     /// Nothing follows `text`.
     pub(super) ended: bool,
     /// The source began with a UTF-8 byte order mark.
@@ -49,6 +53,8 @@ impl Window {
         Self {
             text: String::new(),
             pos: 0,
+            origin: 0,
+            hold: Cell::new(None),
             ended: false,
             marked: false,
             raw: Vec::new(),
@@ -111,21 +117,24 @@ impl Window {
         filled
     }
 
-    /// Forgets consumed text, after counting its lines.
+    /// Forgets text that is consumed and not held, after counting its lines.
     fn slide(&mut self) {
-        if self.pos == 0 {
+        let held = self.hold.get().and_then(|from| usize::try_from(from - self.origin).ok());
+        let gone = held.map_or(self.pos, |held| held.min(self.pos));
+        if gone == 0 {
             return;
         }
         let spot = self.spot_at(self.pos);
-        self.spot.set(Spot { at: 0, ..spot });
-        let cut = self.cuts.partition_point(|&at| at < self.pos);
-        self.base += (self.pos + cut) as u64;
+        self.spot.set(Spot { at: self.pos - gone, ..spot });
+        let cut = self.cuts.partition_point(|&at| at < gone);
+        self.base += (gone + cut) as u64;
+        self.origin += gone as u64;
         self.cuts.drain(..cut);
         for at in &mut self.cuts {
-            *at -= self.pos;
+            *at -= gone;
         }
-        self.text.drain(..self.pos);
-        self.pos = 0;
+        self.text.drain(..gone);
+        self.pos -= gone;
     }
 
     /// Checks bytes and appends them; says how many are done with.

@@ -156,11 +156,11 @@ pub(super) fn digest_of(
     let mut path = Path::default();
     let mut canonicaliser = Canonicaliser::with_prefixes(Digest::new(algorithm), prefixes);
     loop {
-        let event = reader.next()?;
+        let (event, at) = reader.step()?;
         path.event(&event);
         match &event {
             Event::Eof => return Ok(canonicaliser.into_sink().finish()),
-            event if path.within(place.signed) => canonicaliser.event(event),
+            event if path.within(place.signed) => canonicaliser.event(event, at),
             _ => {}
         }
     }

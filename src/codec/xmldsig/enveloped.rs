@@ -52,10 +52,11 @@ pub fn verify_enveloped<R: Read>(
             Event::Eof => break,
         };
         if covered {
-            pass.canonicaliser.event(&event);
+            pass.canonicaliser.event(&event, at);
             observer(&event, at)?;
             continue;
         }
+        pass.canonicaliser.pause(at);
         let parsed = Grammar::read(&mut reader, &mut pass.ids)?;
         pass.signature = Some(parsed);
     }
@@ -97,7 +98,7 @@ impl Pass {
         } else {
             self.ids.see(start)?;
         }
-        if start.local() != "Signature" {
+        if !start.qualified().ends_with("Signature") || start.local() != "Signature" {
             return Ok(true);
         }
         let ours = start.namespace() == DSIG;

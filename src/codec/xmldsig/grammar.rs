@@ -392,17 +392,17 @@ impl<R: Read> Grammar<'_, R> {
 
     /// The next event, also written where `SignedInfo` is gathered.
     fn event(&mut self) -> Result<Event<'_>, Fault> {
-        let event = self.reader.next().map_err(Refusal::from)?;
+        let (event, at) = self.reader.step().map_err(Refusal::from)?;
         if let Event::Start(start) = &event
             && self.narrow.is_none()
             && start.is(DSIG, "SignedInfo")
         {
-            self.narrow = Some(Canonicaliser::new(Vec::with_capacity(2048)));
+            self.narrow = Some(Canonicaliser::beside(Vec::with_capacity(2048), Vec::new()));
             let every = start.prefixes().map(str::to_owned).collect();
-            self.wide = Some(Canonicaliser::with_prefixes(Vec::new(), every));
+            self.wide = Some(Canonicaliser::beside(Vec::new(), every));
         }
         for tape in [&mut self.narrow, &mut self.wide].into_iter().flatten() {
-            tape.event(&event);
+            tape.event(&event, at);
         }
         Ok(event)
     }

@@ -92,7 +92,7 @@ fn plan_enveloped(xml: impl Read) -> Result<Plan, Refusal> {
             Event::Eof => break,
             _ => {}
         }
-        canonicaliser.event(&event);
+        canonicaliser.event(&event, at);
     }
     let digest = canonicaliser.into_sink().finish();
     Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
