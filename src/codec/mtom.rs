@@ -218,17 +218,17 @@ mod tests {
         Content-Transfer-Encoding: binary\r\nContent-ID: <a@x>\r\n\r\nbytes\r\n--MIM of it";
 
     fn message(parts: &[&str]) -> String {
-        let mut text = String::new();
-        for part in parts {
-            text += &format!("--MIME\r\n{part}\r\n");
-        }
-        text + "--MIME--\r\n"
+        let parts = parts.join("\r\n--MIME\r\n");
+        format!("--MIME\r\n{parts}\r\n--MIME--\r\n")
     }
 
     async fn read(message: &str, parameters: &str) -> Result<String, String> {
         let kind = format!("multipart/related; {parameters}").parse::<Mime>().unwrap();
-        let pieces: Vec<io::Result<Bytes>> =
-            message.as_bytes().chunks(7).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let pieces: Vec<io::Result<Bytes>> = message
+            .as_bytes()
+            .chunks(if message.len() > 10_000 { 4093 } else { 7 })
+            .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+            .collect();
         let told = |refusal: Refusal| refusal.code.as_str().to_owned();
         let mut related = Related::new(&kind, stream::iter(pieces)).map_err(told)?;
         let mut text = String::from_utf8(related.root().await.map_err(told)?).unwrap();

@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn misses_run_out_and_come_back() {
-        let misses = Misses::new(2, Duration::from_secs(3600));
+        let misses = Misses::new(2, Duration::from_hours(1));
         for _ in 0..2 {
             assert!(misses.may_try(&1));
             misses.count(1);

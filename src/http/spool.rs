@@ -303,10 +303,10 @@ mod tests {
 
     fn body(pieces: Vec<io::Result<&'static [u8]>>, then_wait: bool) -> Body {
         let pieces = stream::iter(pieces).map(|piece| piece.map(Bytes::from_static));
-        match then_wait {
-            true => Body::from_stream(pieces.chain(stream::pending())),
-            false => Body::from_stream(pieces),
+        if then_wait {
+            return Body::from_stream(pieces.chain(stream::pending()));
         }
+        Body::from_stream(pieces)
     }
 
     async fn read(body: Body, limits: Limits) -> Result<Vec<u8>, &'static str> {

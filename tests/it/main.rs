@@ -4,6 +4,7 @@ mod cli;
 mod door;
 mod exchange;
 mod federal;
+mod gateway;
 mod hostile_http;
 mod hostile_xml;
 mod replay;

@@ -20,7 +20,7 @@ use kontingent::storage::journal::{Package, list};
 use kontingent::storage::migrate::migrate;
 use kontingent::storage::supplier::{self, Certificate, Supplier};
 use kontingent::trust::Signer;
-use kontingent::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
+use kontingent::trust::authority::{Authority, Issued, KeyKind, Request, Usage, Validity};
 use kontingent::trust::certificate::Facts;
 use kontingent::worker;
 use rand::SeedableRng;
@@ -52,12 +52,15 @@ pub struct TestSupplier {
     pub mnemonic: String,
     pub signer: Signer,
     pub certificate: Facts,
+    pub issued: Issued,
 }
 
 /// Everything but HTTP.
 pub struct Stack {
     pub exchange: Exchange,
     pub suppliers: Vec<TestSupplier>,
+    /// Issued all certificates, and may issue more.
+    pub authority: Authority,
     pub tracker: TaskTracker,
     pub stop: CancellationToken,
     pub database_url: String,
@@ -91,7 +94,7 @@ impl Stack {
         };
         let db = Db::connect(&database_url, 8).await.unwrap();
         migrate(&db).await.unwrap();
-        let (suppliers, signer) = enrol(&db).await;
+        let (authority, suppliers, signer) = enrol(&db).await;
         let mut settings = Settings::new(directory.path().to_owned());
         settings.patience = Duration::from_secs(2);
         change(&mut settings);
@@ -100,7 +103,7 @@ impl Stack {
             Exchange::new(Parts { db, clock: Clock::System, signer, doorbell, settings });
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         exchange.start(&tracker, &stop);
-        Self { exchange, suppliers, tracker, stop, database_url, directory }
+        Self { exchange, suppliers, authority, tracker, stop, database_url, directory }
     }
 
     /// Hands a document to the exchange as a door would.
@@ -291,7 +294,7 @@ async fn run(db: &Db, sql: &str) {
     db.close().await;
 }
 
-async fn enrol(db: &Db) -> (Vec<TestSupplier>, Signer) {
+async fn enrol(db: &Db) -> (Authority, Vec<TestSupplier>, Signer) {
     let mut random = StdRng::seed_from_u64(7);
     let at = now();
     let validity = Validity { from: at - TimeDelta::days(1), to: at + TimeDelta::days(365) };
@@ -300,7 +303,7 @@ async fn enrol(db: &Db) -> (Vec<TestSupplier>, Signer) {
         let request = Request { name, key, validity, usage: Usage::Signature };
         let issued = authority.issue(&request, &mut random).unwrap();
         let (key, certificate) = (issued.key_pem().unwrap(), issued.certificate_pem().unwrap());
-        (Signer::from_pem(&key, &certificate).unwrap(), Facts::read(&certificate).unwrap())
+        (Signer::from_pem(&key, &certificate).unwrap(), Facts::read(&certificate).unwrap(), issued)
     };
     let mut suppliers = Vec::new();
     for (name, key) in [
@@ -308,8 +311,8 @@ async fn enrol(db: &Db) -> (Vec<TestSupplier>, Signer) {
         ("DIARY0002", KeyKind::P256),
         ("XLS0001", KeyKind::P256),
     ] {
-        let (signer, certificate) = issue(name, key);
-        suppliers.push(TestSupplier { mnemonic: name.to_owned(), signer, certificate });
+        let (signer, certificate, issued) = issue(name, key);
+        suppliers.push(TestSupplier { mnemonic: name.to_owned(), signer, certificate, issued });
     }
     let anchor = Facts::read(&authority.issued().certificate_pem().unwrap()).unwrap();
     let mut tx = db.begin().await.unwrap();
@@ -331,7 +334,8 @@ async fn enrol(db: &Db) -> (Vec<TestSupplier>, Signer) {
         assert!(supplier::add_certificate(&mut tx, id, &theirs, at).await.unwrap());
     }
     tx.commit().await.unwrap();
-    (suppliers, issue("Receipts", KeyKind::P256).0)
+    let signer = issue("Receipts", KeyKind::P256).0;
+    (authority, suppliers, signer)
 }
 
 fn certificate(facts: &Facts) -> Certificate {
