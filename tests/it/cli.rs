@@ -237,13 +237,12 @@ async fn files_are_validated_without_a_database_and_every_finding_has_its_place(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn packages_are_sent_with_a_line_for_each_and_found_in_the_journal() {
     let door = Door::open(Limits::default()).await;
-    let database = format!("sqlite://{}", door.dir.path().join("test.db").display());
-    let desk = Desk::at(database);
+    let desk = Desk::at(door.stack.database_url.clone());
     says(&desk.run(&["package", "list"]).good(), &["Пакетов ещё нет."]);
     let id = Uuid::new_v4();
-    let sound = door.package(PackageId(id));
+    let sound = door.package(PackageId(id), 1);
     desk.write("1.xml", &sound);
-    let changed = String::from_utf8(door.package(PackageId(Uuid::new_v4()))).unwrap();
+    let changed = String::from_utf8(door.package(PackageId(Uuid::new_v4()), 1)).unwrap();
     desk.write("2.xml", changed.replacen("</Data>", " </Data>", 1).as_bytes());
     desk.write("3.xml", b"<Package");
     let to = door.url("");

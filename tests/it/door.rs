@@ -11,6 +11,8 @@ use kontingent::http::serve::serve;
 use kontingent::model::ids::PackageId;
 use kontingent::trust::authority::Authority;
 use openssl::sha::sha256;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -18,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::stack::{Flavour, Stack, header, package, persons};
+
+/// Mnemonic of the first supplier.
+pub const SUPPLIER: &str = "DIARY0001";
 
 /// Token of the operator `anna`.
 pub const TOKEN: &str = "token-of-anna";
@@ -101,4 +106,9 @@ impl Door {
 /// A package id never used before.
 pub fn new_id() -> PackageId {
     PackageId(Uuid::new_v4())
+}
+
+/// Randomness for serial numbers of certificates.
+pub fn random() -> StdRng {
+    StdRng::from_os_rng()
 }

@@ -14,8 +14,6 @@ use kontingent::http::limits::Limits;
 use kontingent::http::tls::{acceptor, install_provider};
 use kontingent::model::ids::PackageId;
 use kontingent::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use reqwest::{Certificate, Client, Identity, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +21,7 @@ use tokio::net::TcpStream;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::door::{Door, TOKEN, new_id};
+use crate::door::{Door, TOKEN, new_id, random};
 use crate::stack::now;
 
 /// Persons of a package over 256 KiB, which is not kept in memory.
@@ -384,7 +382,7 @@ async fn a_client_certificate_must_belong_to_the_supplier() {
         };
         let usage = Usage::Server(vec!["localhost".to_owned()]);
         let request = Request { name: "localhost", key: KeyKind::P256, validity, usage };
-        let issued = authority.issue(&request, &mut StdRng::seed_from_u64(1)).unwrap();
+        let issued = authority.issue(&request, &mut random()).unwrap();
         let certificate = write(folder, "tls.pem", &issued.certificate_pem().unwrap());
         let key = write(folder, "tls.key", &issued.key_pem().unwrap());
         let roots = write(folder, "ca.pem", &authority.issued().certificate_pem().unwrap());
