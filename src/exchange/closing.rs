@@ -96,7 +96,7 @@ impl Applier {
                 continue;
             }
             progress.closed[progress.kind] += rows.len() as u64;
-            let first = self.ids.take(change::table(kind), rows.len()).await?.start;
+            let first = self.ids.take_in(tx, change::table(kind), rows.len()).await?.start;
             let day = self.stamp.as_of.date_naive();
             let ends = spec.column("to_date").is_some();
             let changes = rows.iter().map(|row| self.closing(row, ends, day)).collect();

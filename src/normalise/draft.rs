@@ -9,7 +9,7 @@ use crate::model::finding::{Code, Finding, Severity};
 use crate::model::kind::Kind;
 use crate::model::record::{EXTERNAL_ID, RawField, RawRecord, RawValue, Setting, Value};
 use crate::model::spec::{EXTERNAL_ID_LENGTH, FieldSpec, KindSpec};
-use crate::normalise::lexical;
+use crate::normalise::{self, lexical};
 
 /// What the records of one package are judged by.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct Draft {
     pub external_id: String,
     /// What it says, one a field of the spec, in its order.
     pub settings: Vec<Setting>,
+    /// Line of each field, in the order of the spec; 0 for those left out.
+    pub lines: Vec<u64>,
     /// What is wrong with it.
     pub findings: Vec<Finding>,
 }
@@ -72,6 +74,8 @@ impl Draft {
 
     /// Adds a finding about a field, or about the whole record.
     pub fn find(&mut self, code: Code, field: Option<&str>, detail: Option<String>) {
+        let place = field.and_then(|field| normalise::spec(self.kind).position(field));
+        let line = place.and_then(|place| self.lines.get(place)).copied().unwrap_or_default();
         self.findings.push(Finding {
             code,
             severity: code.severity(),
@@ -79,7 +83,7 @@ impl Draft {
             record: self.number,
             external_id: self.external_id.clone(),
             field: field.map(str::to_owned),
-            line: self.line,
+            line: if line == 0 { self.line } else { line },
             detail,
         });
     }
@@ -170,9 +174,10 @@ pub(super) fn draft(raw: &RawRecord, spec: &'static KindSpec, rules: &Rules) -> 
         line: raw.line,
         external_id: external_id(raw),
         settings: vec![Setting::Keep; spec.fields.len()],
+        lines: vec![0; spec.fields.len()],
         findings: Vec::new(),
     };
-    let mut seen = vec![false; spec.fields.len() + 1];
+    let mut has_id = false;
     let mut expected = 0;
     for field in &raw.fields {
         let at = place(spec, &field.name, expected);
@@ -181,7 +186,11 @@ pub(super) fn draft(raw: &RawRecord, spec: &'static KindSpec, rules: &Rules) -> 
             continue;
         };
         expected = at + 1;
-        if std::mem::replace(&mut seen[at], true) {
+        let before = match draft.lines.get_mut(at) {
+            Some(line) => std::mem::replace(line, field.line) != 0,
+            None => std::mem::replace(&mut has_id, true),
+        };
+        if before {
             draft.find(Code::RepeatedElement, Some(&field.name), None);
         } else if at < spec.fields.len() {
             take(&mut draft, at, &spec.fields[at], field, rules);
@@ -189,11 +198,12 @@ pub(super) fn draft(raw: &RawRecord, spec: &'static KindSpec, rules: &Rules) -> 
             judge_id(&mut draft, field);
         }
     }
-    let missing = spec.fields.iter().zip(&seen).filter(|(field, seen)| field.required && !**seen);
-    for (field, _) in missing {
-        draft.find(Code::Required, Some(field.element), None);
+    for (place, field) in spec.fields.iter().enumerate() {
+        if field.required && draft.lines[place] == 0 {
+            draft.find(Code::Required, Some(field.element), None);
+        }
     }
-    if !seen[spec.fields.len()] {
+    if !has_id {
         draft.find(Code::Required, Some(EXTERNAL_ID), None);
     }
     draft

@@ -121,7 +121,10 @@ fn date(text: &str, rules: &Rules) -> Result<NaiveDate, Wrong> {
     let year = i32::try_from(year).ok().filter(|&year| year > 0).ok_or_else(format)?;
     let date = NaiveDate::from_ymd_opt(year, month, day).ok_or_else(format)?;
     if year < FIRST_YEAR || year > rules.today.year() + YEARS_AHEAD {
-        return Err(wrong(Code::DateRange, format!("не раньше {FIRST_YEAR} года")));
+        return Err(wrong(
+            Code::DateRange,
+            format!("допустимы годы с {FIRST_YEAR}, не более {YEARS_AHEAD} лет вперёд"),
+        ));
     }
     Ok(date)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::args;
-use crate::storage::db::{Db, DbError};
+use crate::storage::db::{Db, DbError, Tx};
 
 /// Ids reserved from the database at a time.
 const BLOCK: i64 = 20_000;
@@ -29,22 +29,43 @@ impl Ids {
     }
 
     /// Takes `count` consecutive ids of the row `name` of table `id_block`.
-    ///
-    /// A block is reserved in a transaction of its own. SQLite has one writer, so inside an open
-    /// transaction there take only names that were [warmed](Ids::warm) before it began.
+    /// Not inside a transaction on SQLite, whose only writer that is: see [`Ids::take_in`].
     ///
     /// # Errors
     /// Any [`DbError`].
     pub async fn take(&self, name: &'static str, count: usize) -> Result<Range<i64>, DbError> {
-        let wanted = i64::try_from(count).unwrap_or(i64::MAX);
         let mut reserved = self.reserved.lock().await;
         let block = reserved.entry(name).or_insert(0..0);
+        let wanted = i64::try_from(count).unwrap_or(i64::MAX);
         if block.end - block.start < wanted {
-            *block = self.reserve(name, BLOCK.max(wanted)).await?;
+            let mut tx = self.db.begin().await?;
+            *block = reserve(&mut tx, name, wanted, block.end).await?;
+            tx.commit().await?;
         }
-        let taken = block.start..block.start + wanted;
-        block.start = taken.end;
-        Ok(taken)
+        Ok(cut(block, wanted))
+    }
+
+    /// Takes ids while a transaction is open. On SQLite they are reserved in it, and not given
+    /// again should it be rolled back; on PostgreSQL on a connection of their own.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn take_in(
+        &self,
+        tx: &mut Tx,
+        name: &'static str,
+        count: usize,
+    ) -> Result<Range<i64>, DbError> {
+        if tx.is_postgres() {
+            return self.take(name, count).await;
+        }
+        let mut reserved = self.reserved.lock().await;
+        let block = reserved.entry(name).or_insert(0..0);
+        let wanted = i64::try_from(count).unwrap_or(i64::MAX);
+        if block.end - block.start < wanted {
+            *block = reserve(tx, name, wanted, block.end).await?;
+        }
+        Ok(cut(block, wanted))
     }
 
     /// Takes one id.
@@ -79,4 +100,27 @@ impl Ids {
         tx.commit().await?;
         Ok(next - size..next)
     }
+}
+
+/// Reserves the next block, beyond everything this process has had before.
+async fn reserve(
+    tx: &mut Tx,
+    name: &'static str,
+    wanted: i64,
+    had: i64,
+) -> Result<Range<i64>, DbError> {
+    let size = BLOCK.max(wanted);
+    let had = had.max(1);
+    let sql = "INSERT INTO id_block (name, next) VALUES ($1, $3 + $2) \
+        ON CONFLICT (name) DO UPDATE SET next = $2 + \
+        CASE WHEN id_block.next > $3 THEN id_block.next ELSE $3 END RETURNING next";
+    let row = tx.query_one(sql, args![name, size, had]).await?;
+    let next: i64 = row.map_or(Ok(had + size), |row| row.get(0))?;
+    Ok(next - size..next)
+}
+
+fn cut(block: &mut Range<i64>, count: i64) -> Range<i64> {
+    let taken = block.start..block.start + count;
+    block.start = taken.end;
+    taken
 }

@@ -8,4 +8,5 @@ mod gateway;
 mod hostile_http;
 mod hostile_xml;
 mod replay;
+mod registry;
 mod stack;

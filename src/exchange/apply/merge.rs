@@ -24,7 +24,7 @@ impl Applier {
         self.read_history(tx, work).await?;
         let unnumbered = work.live().filter(|&at| work.row(at).is_some_and(|row| row.id == 0));
         let unnumbered: Vec<usize> = unnumbered.collect();
-        let first = self.ids.take("entity", unnumbered.len()).await?.start;
+        let first = self.ids.take_in(tx, "entity", unnumbered.len()).await?.start;
         for (at, id) in unnumbered.into_iter().zip(first..) {
             if let Some(entity) = work.items[at].entity {
                 work.entities[entity].row.id = id;
@@ -95,7 +95,7 @@ impl Applier {
             reference::note_change(tx, spec.kind, stamp.supplier, package, touched).await?;
         }
         let changes = std::mem::take(&mut work.changes);
-        let first = self.ids.take(change::table(spec.kind), changes.len()).await?.start;
+        let first = self.ids.take_in(tx, change::table(spec.kind), changes.len()).await?.start;
         change::append(tx, spec.kind, &stamp, first, changes).await?;
         matching::note_candidates(tx, stamp.package_no, &work.candidates).await?;
         self.note_overlaps(tx, work, memberships).await?;
@@ -125,7 +125,7 @@ impl Applier {
             return Ok(());
         }
         self.waiting = true;
-        let first = self.ids.take("deferred_record", late.len()).await?.start;
+        let first = self.ids.take_in(tx, "deferred_record", late.len()).await?.start;
         let mut parked = Vec::with_capacity(late.len());
         for (item, id) in late.into_iter().zip(first..) {
             let Some((missing_kind, missing)) = item.missing.clone() else { continue };

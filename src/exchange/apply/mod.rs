@@ -29,8 +29,8 @@ use crate::storage::db::{Db, DbError, Tx};
 use crate::storage::dictionary;
 use crate::storage::ids::Ids;
 use crate::storage::registry::change::Stamp;
-use crate::storage::registry::{deferred, reference as registration};
-use crate::storage::supplier::Supplier;
+use crate::storage::registry::deferred;
+use crate::storage::supplier::{self, Supplier};
 
 /// What applying needs in every package; one a process, cheap to clone.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Registry {
     ) -> Result<Applier, DbError> {
         let dictionaries = self.dictionaries.current(&self.db).await?;
         let entrusted = if supplier.limited {
-            let ids = registration::entrusted(&self.db, supplier.id).await?;
+            let ids = supplier::granted(&self.db, supplier.id).await?;
             Some(ids.into_iter().collect())
         } else {
             None

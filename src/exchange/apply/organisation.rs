@@ -33,7 +33,7 @@ impl Applier {
             return Ok(());
         }
         let mut candidates = find_candidates(tx, work.spec.kind, &strangers).await?;
-        let first = self.ids.take("entity", strangers.len()).await?.start;
+        let first = self.ids.take_in(tx, "entity", strangers.len()).await?.start;
         let mut matched = Vec::new();
         for ((at, mut stranger), id) in strangers.into_iter().zip(first..) {
             let found = identity::organisation(&stranger, &candidates);

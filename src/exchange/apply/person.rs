@@ -6,7 +6,7 @@ use crate::exchange::apply::Applier;
 use crate::exchange::apply::work::Work;
 use crate::exchange::evidence;
 use crate::model::finding::Code;
-use crate::model::record::{Setting, Value};
+use crate::model::record::Value;
 use crate::normalise::identity::{self, Profile, Verdict};
 use crate::normalise::{person, text as keys};
 use crate::storage::db::{DbError, Tx};
@@ -53,13 +53,13 @@ impl Applier {
             return Ok(());
         }
         let pool = self.candidates(tx, &strangers, &numbered).await?;
-        self.check_numbers(work, &pool, numbered).await?;
+        self.check_numbers(tx, work, &pool, numbered).await?;
         self.place(tx, work, pool, strangers).await
     }
 
     fn stranger(&self, work: &Work, at: usize) -> Stranger {
         let draft = &work.items[at].draft;
-        let mut profile = sent(work, at, None);
+        let mut profile = sent(work, at);
         profile.documents = self.evidence.documents(&draft.external_id);
         profile.facts = self.evidence.facts(&draft.external_id);
         let names = ["last_name", "first_name", "middle_name"].map(|name| text(work, at, name));
@@ -107,6 +107,7 @@ impl Applier {
     /// Refuses records that give a known person a number which is somebody else's.
     async fn check_numbers(
         &self,
+        tx: &mut Tx,
         work: &mut Work,
         pool: &Pool,
         numbered: Vec<(usize, String)>,
@@ -116,7 +117,7 @@ impl Applier {
             let holders = pool.by_snils.get(&snils).into_iter().flatten();
             let other = holders.map(|&place| pool.profiles[place].id).find(|&id| id != own);
             if let Some(other) = other {
-                let id = self.ids.one("merge_candidate").await?;
+                let id = self.ids.take_in(tx, "merge_candidate", 1).await?.start;
                 let (older, newer) = (own.min(other), own.max(other));
                 let candidate = Candidate { id, older, newer, rule: "SNILS", score: 80 };
                 work.candidates.push(candidate);
@@ -133,7 +134,7 @@ impl Applier {
         mut pool: Pool,
         strangers: Vec<Stranger>,
     ) -> Result<(), DbError> {
-        let first = self.ids.take("entity", strangers.len()).await?.start;
+        let first = self.ids.take_in(tx, "entity", strangers.len()).await?.start;
         let mut matched = Vec::new();
         for (mut stranger, id) in strangers.into_iter().zip(first..) {
             let at = stranger.at;
@@ -150,7 +151,7 @@ impl Applier {
                     continue;
                 }
                 Verdict::Resembles(other, score) => {
-                    let row = self.ids.one("merge_candidate").await?;
+                    let row = self.ids.take_in(tx, "merge_candidate", 1).await?.start;
                     let candidate =
                         Candidate { id: row, older: other, newer: id, rule: "R4", score };
                     work.candidates.push(candidate);
@@ -219,7 +220,7 @@ fn known(work: &mut Work, at: usize, row: Current) -> Option<(usize, String)> {
     };
     let names = [cell("last_name"), cell("first_name"), cell("middle_name")];
     let registered = Profile::new(row.id, names, cell("sex"), born, Some(cell("snils")));
-    let sent = sent(work, at, registered.snils.clone());
+    let sent = sent(work, at);
     work.attach_shared(at, row);
     if identity::drifted(&registered, &sent) {
         work.refuse(at, Code::IdentityDrift, None, None);
@@ -235,20 +236,15 @@ fn known(work: &mut Work, at: usize, row: Current) -> Option<(usize, String)> {
     sent.snils.map(|snils| (at, snils))
 }
 
-/// The person as the record has it; `snils` is what holds when it says nothing of that.
-fn sent(work: &Work, at: usize, snils: Option<String>) -> Profile {
+/// The person as the record has it.
+fn sent(work: &Work, at: usize) -> Profile {
     let names = ["last_name", "first_name", "middle_name"].map(|column| text(work, at, column));
     let born = match work.spec.column("birth_date").and_then(|place| work.items[at].value(place)) {
         Some(Value::Date(date)) => *date,
         _ => chrono::NaiveDate::MIN,
     };
-    let place = work.spec.column("snils");
-    let snils = match place.map(|place| &work.items[at].draft.settings[place]) {
-        Some(Setting::Set(Value::Text(snils))) => Some(snils.clone()),
-        Some(Setting::Clear) => None,
-        _ => snils,
-    };
-    Profile::new(0, names, text(work, at, "sex"), born, snils.as_deref())
+    let snils = Some(text(work, at, "snils"));
+    Profile::new(0, names, text(work, at, "sex"), born, snils)
 }
 
 fn text<'a>(work: &'a Work, at: usize, column: &str) -> &'a str {

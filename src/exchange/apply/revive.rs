@@ -96,6 +96,7 @@ fn read_draft(kind: Kind, json: &Json) -> Option<Draft> {
         line: json.get("line")?.as_u64()?,
         external_id: json.get("external_id")?.as_str()?.to_owned(),
         settings: settings.collect(),
+        lines: Vec::new(),
         findings: Vec::new(),
     })
 }

@@ -62,8 +62,6 @@ pub(super) struct Work {
     /// Names under which entities have changed.
     pub(super) touched: Vec<String>,
     pub(super) candidates: Vec<Candidate>,
-    /// These records were parked before and are not counted again.
-    pub(super) revived: bool,
 }
 
 impl Work {
@@ -78,7 +76,6 @@ impl Work {
             bound: Vec::new(),
             touched: Vec::new(),
             candidates: Vec::new(),
-            revived: false,
         }
     }
 

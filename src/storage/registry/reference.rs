@@ -111,16 +111,3 @@ pub async fn note_change(
     let args = args![supplier.0, kind.element(), package_no];
     tx.execute_input(sql, input, args).await.map(|_| ())
 }
-
-/// Registry ids of the organisations entrusted to a supplier of limited scope.
-///
-/// # Errors
-/// Any [`DbError`].
-pub async fn entrusted(
-    db: &crate::storage::db::Db,
-    supplier: SupplierId,
-) -> Result<Vec<i64>, DbError> {
-    let sql = "SELECT organisation_id FROM supplier_organisation WHERE supplier_id=$1";
-    let rows = db.query(sql, args![supplier.0]).await?;
-    rows.iter().map(|row| row.get(0)).collect()
-}
