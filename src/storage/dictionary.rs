@@ -120,11 +120,14 @@ pub async fn map(tx: &mut Tx, mapped: &MappedCode) -> Result<(), DbError> {
     note_change(tx).await
 }
 
+/// Dictionaries, and the number of changes they were read after.
+type Read = (i64, Arc<Dictionaries>);
+
 /// The dictionaries as they were last read: those that come with the program, the loaded codes,
 /// the suppliers' maps. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
-    read: Arc<Mutex<Option<(i64, Arc<Dictionaries>)>>>,
+    read: Arc<Mutex<Option<Read>>>,
 }
 
 impl Cache {
