@@ -8,10 +8,10 @@ use crate::app::cli::{
     self, Audit, Authority, Cli, Command, Dictionary, Federal, Package, PackageFilter, PackageName,
     Supplier,
 };
-use crate::app::service::{self, Roles, Service};
+use crate::app::service::{Roles, Service};
 use crate::config::Config;
 use crate::exchange::admin::{Admin, NewSupplier};
-use crate::exchange::replay::Request;
+use crate::exchange::replay::{self, Request};
 use crate::model::clock::Clock;
 use crate::model::ids::PackageNo;
 use crate::model::package::State;
@@ -20,6 +20,7 @@ use crate::ops::output::say;
 use crate::ops::package::Chosen;
 use crate::ops::simulate::{self, Region};
 use crate::storage::db::Db;
+use crate::storage::ids::Ids;
 use crate::storage::journal::list::Filter;
 use crate::storage::migrate;
 use crate::telemetry::{LogFormat, start_logging};
@@ -136,7 +137,8 @@ async fn package(cli: &Cli, command: &Package) -> Result<bool> {
             return ops::package::validate(files, authority, *strict_checksums, *json, now);
         }
         Package::Replay { package, filter, reason, approve } => {
-            let exchange = service::exchange(&config()?, Clock::System).await?;
+            let db = open_database(&config()?).await?;
+            let desk = replay::Desk { db: &db, ids: &Ids::new(db.clone()), clock: Clock::System };
             let chosen = package.as_ref().map(|package| Chosen {
                 package: package.clone(),
                 supplier: filter.supplier.clone(),
@@ -144,7 +146,7 @@ async fn package(cli: &Cli, command: &Package) -> Result<bool> {
             let request =
                 Request { reason: reason.clone(), actor: cli.actor.clone(), approved: *approve };
             let page = (&conditions(filter), filter.limit);
-            ops::package::replay(&exchange, chosen.as_ref(), page, &request, filter.json).await?;
+            ops::package::replay(desk, chosen.as_ref(), page, &request, filter.json).await?;
         }
         Package::List(filter) => {
             let db = open_database(&config()?).await?;

@@ -134,7 +134,7 @@ impl Service {
 }
 
 /// Puts the exchange together; nothing of it runs yet.
-pub(super) async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> {
+async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> {
     let spool = config.data.join("spool");
     fs::create_dir_all(&spool)
         .with_context(|| format!("the folder {} cannot be made", spool.display()))?;

@@ -2,10 +2,12 @@
 
 use crate::broker;
 use crate::exchange::Exchange;
+use crate::model::clock::Clock;
 use crate::model::ids::{AttemptId, PackageNo};
 use crate::model::package::State;
 use crate::storage::audit::{self, Act};
-use crate::storage::db::DbError;
+use crate::storage::db::{Db, DbError};
+use crate::storage::ids::Ids;
 use crate::storage::journal::list::{self, Filter};
 use crate::storage::journal::replay as journal;
 use crate::storage::journal::{Package, outbox};
@@ -41,8 +43,32 @@ pub enum ReplayError {
     Db(#[from] DbError),
 }
 
+impl ReplayError {
+    /// Stable code, kept in the audit row of an order that was not taken.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "NOT_FOUND",
+            Self::Busy => "BUSY",
+            Self::NoReason => "NO_REASON",
+            Self::Db(_) => "STORE",
+        }
+    }
+}
+
+/// What replaying needs of the exchange. A command has no more than this; the service's relay or
+/// sweep finds what it ordered.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'a> {
+    /// The journal.
+    pub db: &'a Db,
+    /// The source of ids.
+    pub ids: &'a Ids,
+    /// What time it is.
+    pub clock: Clock,
+}
+
 impl Exchange {
-    /// Replays one package: registered, rejected, failed or waiting. Answers the new attempt.
+    /// [`Desk::replay`], with the ring sent at once.
     ///
     /// # Errors
     /// Any [`ReplayError`].
@@ -51,23 +77,53 @@ impl Exchange {
         package: PackageNo,
         request: &Request,
     ) -> Result<AttemptId, ReplayError> {
-        if request.reason.trim().is_empty() {
-            return Err(ReplayError::NoReason);
+        let attempt = self.desk().replay(package, request).await?;
+        self.0.rings.notify_one();
+        Ok(attempt)
+    }
+
+    /// [`Desk::replay_matching`], with the rings sent at once.
+    ///
+    /// # Errors
+    /// [`ReplayError::NoReason`], [`ReplayError::Db`]; what was replayed before stays so.
+    pub async fn replay_matching(
+        &self,
+        filter: &Filter,
+        limit: u64,
+        request: &Request,
+    ) -> Result<Vec<(PackageNo, AttemptId)>, ReplayError> {
+        let replayed = self.desk().replay_matching(filter, limit, request).await;
+        self.0.rings.notify_one();
+        replayed
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        Desk { db: self.db(), ids: self.ids(), clock: self.clock() }
+    }
+}
+
+impl Desk<'_> {
+    /// Replays one package: registered, rejected, failed or waiting. Answers the new attempt.
+    /// An order that is not taken leaves an audit row too.
+    ///
+    /// # Errors
+    /// Any [`ReplayError`].
+    pub async fn replay(
+        &self,
+        package: PackageNo,
+        request: &Request,
+    ) -> Result<AttemptId, ReplayError> {
+        let ordered = self.order(package, request).await;
+        if let Err(error) = &ordered {
+            let at = self.clock.now();
+            let detail = serde_json::json!({
+                "outcome": error.code(), "approved": request.approved, "reason": request.reason,
+            });
+            let mut tx = self.db.begin().await?;
+            audit::append(&mut tx, at, vec![act(package, request, &detail)]).await?;
+            tx.commit().await?;
         }
-        let package = list::by_no(self.db(), package).await?.ok_or(ReplayError::NotFound)?;
-        if package.state == State::Received {
-            return Err(ReplayError::Busy);
-        }
-        let attempt = AttemptId(self.ids().one("attempt").await?);
-        match self.replay_in_transaction(&package, attempt, request).await {
-            // Another operator was faster.
-            Err(ReplayError::Db(DbError::Duplicate(_))) => Err(ReplayError::Busy),
-            Err(error) => Err(error),
-            Ok(()) => {
-                self.0.rings.notify_one();
-                Ok(attempt)
-            }
-        }
+        ordered
     }
 
     /// Replays every package that the filter means and that can be, oldest last; answers each
@@ -84,19 +140,36 @@ impl Exchange {
         let mut filter = filter.clone();
         let mut replayed = Vec::new();
         loop {
-            let page = list::page(self.db(), &filter, PAGE).await?;
+            let page = list::page(self.db, &filter, PAGE).await?;
             let Some(last) = page.last() else { return Ok(replayed) };
             filter.before = Some(last.no);
             for package in page {
                 if replayed.len() as u64 >= limit {
                     return Ok(replayed);
                 }
-                match self.replay(package.no, request).await {
+                match self.order(package.no, request).await {
                     Ok(attempt) => replayed.push((package.no, attempt)),
                     Err(ReplayError::Busy | ReplayError::NotFound) => {}
                     Err(error) => return Err(error),
                 }
             }
+        }
+    }
+
+    async fn order(&self, package: PackageNo, request: &Request) -> Result<AttemptId, ReplayError> {
+        if request.reason.trim().is_empty() {
+            return Err(ReplayError::NoReason);
+        }
+        let package = list::by_no(self.db, package).await?.ok_or(ReplayError::NotFound)?;
+        if package.state == State::Received {
+            return Err(ReplayError::Busy);
+        }
+        let attempt = AttemptId(self.ids.one("attempt").await?);
+        match self.replay_in_transaction(&package, attempt, request).await {
+            // Another operator was faster.
+            Err(ReplayError::Db(DbError::Duplicate(_))) => Err(ReplayError::Busy),
+            Err(error) => Err(error),
+            Ok(()) => Ok(attempt),
         }
     }
 
@@ -106,7 +179,7 @@ impl Exchange {
         attempt: AttemptId,
         request: &Request,
     ) -> Result<(), ReplayError> {
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.db.begin().await?;
         let last = journal::last_attempt(&mut tx, package.no).await?;
         let (previous, number, open) = last.ok_or(ReplayError::Busy)?;
         let held = package.state == State::Waiting;
@@ -119,7 +192,7 @@ impl Exchange {
         {
             return Err(ReplayError::Busy);
         }
-        let at = self.clock().now();
+        let at = self.clock.now();
         let order = journal::Order {
             reason: &request.reason,
             actor: &request.actor,
@@ -133,14 +206,17 @@ impl Exchange {
         let detail = serde_json::json!({
             "attempt": attempt.0, "approved": request.approved, "reason": request.reason,
         });
-        let act = Act {
-            actor: request.actor.clone(),
-            action: "package.replay",
-            object: format!("package:{}", package.no),
-            detail: Some(detail.to_string()),
-        };
-        audit::append(&mut tx, at, vec![act]).await?;
+        audit::append(&mut tx, at, vec![act(package.no, request, &detail)]).await?;
         tx.commit().await?;
         Ok(())
+    }
+}
+
+fn act(package: PackageNo, request: &Request, detail: &serde_json::Value) -> Act {
+    Act {
+        actor: request.actor.clone(),
+        action: "package.replay",
+        object: format!("package:{package}"),
+        detail: Some(detail.to_string()),
     }
 }

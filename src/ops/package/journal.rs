@@ -6,13 +6,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::exchange::Exchange;
-use crate::exchange::replay::Request;
+use crate::exchange::replay::{Desk, Request};
 use crate::model::finding::Code;
 use crate::model::ids::{PackageId, PackageNo};
 use crate::model::kind::Kind;
 use crate::model::package::{Counts, State};
-use crate::ops::output::{instant, say, say_json, say_table, yes};
+use crate::ops::output::{instant, plural, say, say_json, say_table, yes};
 use crate::ops::package::document;
 use crate::ops::package::validate::line;
 use crate::storage::content::decompress;
@@ -126,7 +125,7 @@ pub async fn status(db: &Db, chosen: &Chosen, json: bool) -> Result<()> {
     }
     say_state(&package);
     say(format!("  попыток       {}", attempts.len()));
-    say(format!("  обработано    {done} из {} записей", package.records));
+    say(format!("  обработано    записей {done} из {}", package.records));
     Ok(())
 }
 
@@ -195,7 +194,7 @@ pub async fn show(db: &Db, chosen: &Chosen, limit: u64, json: bool) -> Result<()
 /// # Errors
 /// What [`Chosen::find`] says, a package that cannot be replayed, a filter without conditions.
 pub async fn replay(
-    exchange: &Exchange,
+    desk: Desk<'_>,
     chosen: Option<&Chosen>,
     (filter, limit): (&Filter, u32),
     request: &Request,
@@ -203,13 +202,13 @@ pub async fn replay(
 ) -> Result<()> {
     let replayed = match chosen {
         Some(chosen) => {
-            let package = chosen.find(exchange.db()).await?;
-            let attempt = exchange.replay(package.no, request).await;
+            let package = chosen.find(desk.db).await?;
+            let attempt = desk.replay(package.no, request).await;
             let attempt = attempt.with_context(|| format!("пакет № {}", package.no))?;
             vec![(package.no, attempt)]
         }
         None if is_empty(filter) => bail!("назовите пакет или хотя бы одно условие отбора"),
-        None => exchange.replay_matching(filter, u64::from(limit), request).await?,
+        None => desk.replay_matching(filter, u64::from(limit), request).await?,
     };
     for (package, attempt) in &replayed {
         if json {
@@ -258,7 +257,8 @@ fn say_header(package: &Package) {
     }
     say(format!("  снимок        {}", instant(header.snapshot_at)));
     say(format!("  тестовый      {}", yes(header.test)));
-    say(format!("  объём         {} записей, {} байт", package.records, package.content_bytes));
+    let records = plural(package.records, ["запись", "записи", "записей"]);
+    say(format!("  объём         {records}, {} байт", package.content_bytes));
     say(format!("  подписал      {}", package.signer_sha256));
     say(format!("  адрес         {}", package.peer));
 }
