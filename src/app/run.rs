@@ -1,12 +1,12 @@
 //! From a parsed command line to the function that does it.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::check;
 use crate::app::cli::{
-    self, Audit, Authority, Cli, Command, Dictionary, Federal, Package, PackageFilter, PackageName,
-    Supplier,
+    self, Audit, Authority, Cli, Command, Demo, Dictionary, Federal, Package, PackageFilter,
+    PackageName, Supplier,
 };
 use crate::app::service::{Roles, Service};
 use crate::config::Config;
@@ -16,6 +16,7 @@ use crate::model::clock::Clock;
 use crate::model::ids::PackageNo;
 use crate::model::package::State;
 use crate::ops;
+use crate::ops::demo::{self, Stage};
 use crate::ops::output::say;
 use crate::ops::package::Chosen;
 use crate::ops::simulate::{self, Region};
@@ -31,13 +32,18 @@ const CONNECTIONS: u32 = 2;
 /// What commands other than `serve` write to the log.
 const COMMAND_LOG: &str = "warn";
 
+/// What the demonstration writes to the log: its keys are made on the spot, which is no news.
+const DEMO_LOG: &str = "error";
+
 /// Does what the command line says; says whether the answer is good.
 ///
 /// # Errors
 /// Whatever kept the command from answering.
 pub async fn dispatch(cli: Cli) -> Result<bool> {
-    if !matches!(cli.command, Command::Serve(_)) {
-        start_logging(COMMAND_LOG, LogFormat::Text);
+    match cli.command {
+        Command::Serve(_) => {}
+        Command::Demo(_) => start_logging(DEMO_LOG, LogFormat::Text),
+        _ => start_logging(COMMAND_LOG, LogFormat::Text),
     }
     let config = || Config::load(cli.config.as_deref());
     let desk = async || Desk::open(&config()?, cli.actor.clone()).await;
@@ -48,7 +54,7 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
             simulate::run(region, options.days, options.one_package, &options.out, now)?;
             Ok(true)
         }
-        Command::Demo(_) => bail!("эта команда ещё не готова"),
+        Command::Demo(ref options) => demo(options).await,
         Command::Bench(ref options) => ops::bench::run(&plan(options), Clock::System).await,
         Command::Serve(ref options) => serve(&config()?, &Roles::named(&options.roles)).await,
         Command::Migrate => migrate(&config()?).await,
@@ -60,6 +66,27 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
         Command::Dictionary(command) => dictionary(&desk().await?, command).await,
         Command::Audit(Audit::Verify { json }) => ops::audit::verify(&desk().await?.db, json).await,
     }
+}
+
+/// Plays the demonstration on a service of its own; without `--once` keeps it running.
+async fn demo(options: &Demo) -> Result<bool> {
+    let temporary = tempfile::tempdir()?;
+    let data = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let mut config = Config::embedded(data);
+    config.http.listen.set_port(options.port);
+    let service = Service::start(&config, Roles::ALL, Clock::System).await?;
+    let exchange = service.exchange().clone();
+    let stage = Stage { address: service.address, health: service.health, exchange };
+    let what = demo::Options { large: options.size == "region", json: options.json };
+    let good = demo::run(&stage, what).await?;
+    if !options.once {
+        if !options.json {
+            say("\nСистема работает. Остановить: Ctrl+C.");
+        }
+        tokio::signal::ctrl_c().await?;
+    }
+    service.stop().await;
+    Ok(good)
 }
 
 /// Runs the service until it is told to end.

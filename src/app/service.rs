@@ -28,6 +28,7 @@ use crate::model::clock::Clock;
 use crate::storage::db::Db;
 use crate::storage::migrate;
 use crate::telemetry::start_metrics;
+use crate::web;
 use crate::worker;
 
 /// Connections in the pool, unless configured.
@@ -183,6 +184,9 @@ fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) ->
             ..federal::Settings::default()
         };
         router = router.merge(federal::router(desk, settings));
+    }
+    if roles.web {
+        router = router.merge(web::router(exchange.clone()));
     }
     Ok(router)
 }

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod authority;
 pub mod bench;
 mod certificate;
+pub mod demo;
 pub mod dictionary;
 pub mod federal_system;
 pub mod output;

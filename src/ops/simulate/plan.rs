@@ -49,6 +49,8 @@ pub struct Package {
     pub mode: Mode,
     /// Number in its row of supplier, type and scope.
     pub sequence: u64,
+    /// Leaves out all classes but the first of each parallel: a snapshot that would close half.
+    pub halved: bool,
 }
 
 /// Where records go.
@@ -98,7 +100,13 @@ impl Region {
             Topic::Organisations | Topic::Learners => Mode::All,
             _ => Mode::Updated,
         };
-        Package { region: *self, supplier, topic, institutions, mode, sequence }
+        Package { region: *self, supplier, topic, institutions, mode, sequence, halved: false }
+    }
+
+    /// A second snapshot of the first kindergarten, a week later, without half of its groups.
+    pub fn halved_kindergarten(&self) -> Package {
+        let first = self.package(Supplier::Preschool, Topic::Learners, 0..1, 2);
+        Package { halved: true, ..first }
     }
 }
 
@@ -170,9 +178,14 @@ impl Package {
     /// The records of one kind and one organisation.
     fn block(&self, kind: Kind, place: Institution, sink: Sink<'_>) -> io::Result<()> {
         let (region, supplier) = (self.region, self.supplier);
-        let learners = || region.learners_of(place).filter(|_| self.has(&Topic::Learners));
+        let kept = move |learner| !self.halved || region.class_of(learner).letter == 0;
+        let learners = || {
+            let all = region.learners_of(place).filter(|_| self.has(&Topic::Learners));
+            all.filter(move |learner| kept(*learner))
+        };
         let parents = || {
             let families = region.families_of(place).filter(|_| self.has(&Topic::Learners));
+            let families = families.filter(move |family| kept(family.0));
             families.flat_map(move |family| region.parents(family))
         };
         let staff = || region.staff_of(place).filter(|_| self.has(&Topic::Staff));
@@ -282,7 +295,10 @@ impl Package {
         match &self.topic {
             Topic::Marks(days) | Topic::Everything(days) => after(days.end.saturating_sub(1)),
             Topic::Finals => after(30),
-            _ => self.region.snapshot_at(),
+            _ => {
+                self.region.snapshot_at()
+                    + TimeDelta::days(7) * i32::try_from(self.sequence - 1).unwrap_or(0)
+            }
         }
     }
 }
