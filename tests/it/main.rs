@@ -1,5 +1,6 @@
 //! Integration tests: one binary, real components.
 
+mod chaos;
 mod cli;
 mod door;
 mod exchange;
@@ -7,6 +8,8 @@ mod federal;
 mod gateway;
 mod hostile_http;
 mod hostile_xml;
-mod replay;
+mod invariants;
+mod kill;
 mod registry;
+mod replay;
 mod stack;

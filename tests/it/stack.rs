@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 /// Which components a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
+pub(crate) enum Flavour {
     /// SQLite and the in-process doorbell.
     Embedded,
     /// PostgreSQL and RabbitMQ.
@@ -40,7 +40,7 @@ pub enum Flavour {
 }
 
 /// The flavours that can run here: production needs the two URLs of its servers.
-pub fn flavours() -> Vec<Flavour> {
+pub(crate) fn flavours() -> Vec<Flavour> {
     match variable("KONTINGENT_TEST_DATABASE_URL") {
         Some(_) => vec![Flavour::Embedded, Flavour::Production],
         None => vec![Flavour::Embedded],
@@ -48,28 +48,28 @@ pub fn flavours() -> Vec<Flavour> {
 }
 
 /// A supplier with a key.
-pub struct TestSupplier {
-    pub mnemonic: String,
-    pub signer: Signer,
-    pub certificate: Facts,
-    pub issued: Issued,
+pub(crate) struct TestSupplier {
+    pub(crate) mnemonic: String,
+    pub(crate) signer: Signer,
+    pub(crate) certificate: Facts,
+    pub(crate) issued: Issued,
 }
 
 /// Everything but HTTP.
-pub struct Stack {
-    pub exchange: Exchange,
-    pub suppliers: Vec<TestSupplier>,
+pub(crate) struct Stack {
+    pub(crate) exchange: Exchange,
+    pub(crate) suppliers: Vec<TestSupplier>,
     /// Issued all certificates, and may issue more.
-    pub authority: Authority,
-    pub tracker: TaskTracker,
-    pub stop: CancellationToken,
-    pub database_url: String,
-    pub directory: TempDir,
+    pub(crate) authority: Authority,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) database_url: String,
+    pub(crate) directory: TempDir,
 }
 
 impl Stack {
     /// Makes the database, three suppliers, and the exchange; starts committers, relay and sweep.
-    pub async fn start(flavour: Flavour) -> Self {
+    pub(crate) async fn start(flavour: Flavour) -> Self {
         let prefix = format!("test-{}", Uuid::new_v4().simple());
         let doorbell = match flavour {
             Flavour::Embedded => Doorbell::InProcess(InProcess::new()),
@@ -82,19 +82,13 @@ impl Stack {
     }
 
     /// The same with another doorbell and other settings.
-    pub async fn start_with(
+    pub(crate) async fn start_with(
         flavour: Flavour,
         doorbell: Doorbell,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let database_url = match flavour {
-            Flavour::Embedded => format!("sqlite://{}", directory.path().join("db").display()),
-            Flavour::Production => create_database().await,
-        };
-        let db = Db::connect(&database_url, 8).await.unwrap();
-        migrate(&db).await.unwrap();
-        let (authority, suppliers, signer) = enrol(&db).await;
+        let Ground { directory, database_url, db, authority, suppliers, signer } =
+            Ground::prepare(flavour).await;
         let mut settings = Settings::new(directory.path().to_owned());
         settings.patience = Duration::from_secs(2);
         change(&mut settings);
@@ -107,22 +101,22 @@ impl Stack {
     }
 
     /// Hands a document to the exchange as a door would.
-    pub async fn deliver(&self, document: &[u8]) -> Result<Accepted, Refusal> {
+    pub(crate) async fn deliver(&self, document: &[u8]) -> Result<Accepted, Refusal> {
         self.exchange.accept(delivery(document)).await
     }
 
     /// Starts a worker.
-    pub fn work(&self) {
+    pub(crate) fn work(&self) {
         self.tracker.spawn(worker::run(self.exchange.clone(), self.stop.clone()));
     }
 
     /// The package as it stands.
-    pub async fn package(&self, number: PackageNo) -> Package {
+    pub(crate) async fn package(&self, number: PackageNo) -> Package {
         list::by_no(self.exchange.db(), number).await.unwrap().unwrap()
     }
 
     /// Waits until a package is in a state.
-    pub async fn until(&self, number: PackageNo, state: State) -> Package {
+    pub(crate) async fn until(&self, number: PackageNo, state: State) -> Package {
         for _ in 0..600 {
             let package = self.package(number).await;
             if package.state == state {
@@ -135,7 +129,7 @@ impl Stack {
     }
 
     /// Waits until so many attempts have ended.
-    pub async fn finished(&self, count: i64) {
+    pub(crate) async fn finished(&self, count: i64) {
         let sql = "SELECT count(*) FROM attempt WHERE finished_at IS NOT NULL";
         for _ in 0..600 {
             let row = self.exchange.db().query_one(sql, vec![]).await.unwrap().unwrap();
@@ -148,7 +142,7 @@ impl Stack {
     }
 
     /// Stops all tasks and waits for them.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.tracker.close();
         self.tracker.wait().await;
@@ -157,8 +151,33 @@ impl Stack {
     }
 }
 
+/// A database with three suppliers, and nothing running on it.
+pub(crate) struct Ground {
+    pub(crate) directory: TempDir,
+    pub(crate) database_url: String,
+    pub(crate) db: Db,
+    pub(crate) authority: Authority,
+    pub(crate) suppliers: Vec<TestSupplier>,
+    pub(crate) signer: Signer,
+}
+
+impl Ground {
+    /// Makes it.
+    pub(crate) async fn prepare(flavour: Flavour) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let database_url = match flavour {
+            Flavour::Embedded => format!("sqlite://{}", directory.path().join("db").display()),
+            Flavour::Production => create_database().await,
+        };
+        let db = Db::connect(&database_url, 8).await.unwrap();
+        migrate(&db).await.unwrap();
+        let (authority, suppliers, signer) = enrol(&db).await;
+        Self { directory, database_url, db, authority, suppliers, signer }
+    }
+}
+
 /// A plain delivery from nowhere.
-pub fn delivery(document: &[u8]) -> Delivery {
+pub(crate) fn delivery(document: &[u8]) -> Delivery {
     Delivery {
         body: Box::new(Cursor::new(document.to_vec())),
         size_hint: Some(document.len() as u64),
@@ -171,7 +190,7 @@ pub fn delivery(document: &[u8]) -> Delivery {
 }
 
 /// A header of a supplier's next package.
-pub fn header(supplier: &TestSupplier) -> Header {
+pub(crate) fn header(supplier: &TestSupplier) -> Header {
     Header {
         package_id: PackageId(Uuid::new_v4()),
         supplier: supplier.mnemonic.clone(),
@@ -191,10 +210,10 @@ pub fn header(supplier: &TestSupplier) -> Header {
 }
 
 /// A person as the format has it: external id, and what to say besides.
-pub struct Person(pub String, pub Vec<(&'static str, String)>);
+pub(crate) struct Person(pub(crate) String, pub(crate) Vec<(&'static str, String)>);
 
 /// So many persons with names of their own.
-pub fn persons(from: usize, count: usize) -> Vec<Person> {
+pub(crate) fn persons(from: usize, count: usize) -> Vec<Person> {
     (from..from + count)
         .map(|n| {
             let letters: String = n
@@ -217,7 +236,7 @@ pub fn persons(from: usize, count: usize) -> Vec<Person> {
 }
 
 /// A signed package of these persons.
-pub fn package(supplier: &TestSupplier, mut header: Header, persons: &[Person]) -> Vec<u8> {
+pub(crate) fn package(supplier: &TestSupplier, mut header: Header, persons: &[Person]) -> Vec<u8> {
     if !persons.is_empty() {
         header.counts = vec![(Kind::Person, persons.len() as u64)];
     }
@@ -231,7 +250,7 @@ pub fn package(supplier: &TestSupplier, mut header: Header, persons: &[Person]) 
 }
 
 /// A signed package of these persons with a telephone each.
-pub fn package_with_contacts(
+pub(crate) fn package_with_contacts(
     supplier: &TestSupplier,
     mut header: Header,
     persons: &[Person],
@@ -258,18 +277,18 @@ pub fn package_with_contacts(
 }
 
 /// The machine's time.
-pub fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     Clock::System.now()
 }
 
 /// A variable of the environment.
-pub fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests are told their servers by variables")]
     std::env::var(name).ok()
 }
 
 /// Makes an empty database on the test server; its URL.
-pub async fn create_database() -> String {
+pub(crate) async fn create_database() -> String {
     let url = variable("KONTINGENT_TEST_DATABASE_URL").unwrap();
     let name = format!("kontingent_test_{}", Uuid::new_v4().simple());
     let server = Db::connect(&url, 1).await.unwrap();
@@ -279,7 +298,7 @@ pub async fn create_database() -> String {
 }
 
 /// Drops a database made by [`create_database`]; any other URL is left alone.
-pub async fn drop_database(url: &str) {
+pub(crate) async fn drop_database(url: &str) {
     if let Some((server, name)) = url.rsplit_once('/')
         && server.starts_with("postgres")
     {
