@@ -348,7 +348,7 @@ CREATE INDEX absence_person ON absence (person_id);
 -- Changes of master data. Append-only: the current value of a column is the entry with the greatest (as_of, package_no, record) that mentions it.
 CREATE TABLE change_log (
     id bigint PRIMARY KEY, -- order of writing, roughly
-    tx bigint NOT NULL, -- number of the writing transaction on PostgreSQL, 0 on SQLite
+    tx bigint NOT NULL, -- number of the writing transaction on PostgreSQL, of the writing statement on SQLite
     kind text NOT NULL, -- record kind
     entity_id bigint NOT NULL, -- registry id of the row that changed
     supplier_id bigint NOT NULL, -- who said so

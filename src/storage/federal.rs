@@ -22,7 +22,7 @@ const MERGES: usize = 16;
 /// A place in the log of changes: everything up to it has been told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Number of the writing transaction; 0 where the database has a single writer.
+    /// Number of the writing transaction, or of the statement where there is a single writer.
     pub transaction: i64,
     /// Id of the row.
     pub row: i64,

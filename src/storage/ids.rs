@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::args;
 use crate::storage::db::{Db, DbError, Tx};
@@ -15,17 +15,23 @@ const BLOCK: i64 = 20_000;
 /// Ids that [`Ids::warm`] leaves in hand at least: more than transactions running at the same time take.
 const LOW_WATER: i64 = BLOCK / 2;
 
+/// Ids in hand, by name.
+type Blocks = HashMap<&'static str, Range<i64>>;
+
 /// Hands out rising, never repeated ids per name. Ids lost at a crash are not given again.
 #[derive(Clone, Debug)]
 pub struct Ids {
     db: Db,
-    reserved: Arc<Mutex<HashMap<&'static str, Range<i64>>>>,
+    reserved: Arc<Mutex<Blocks>>,
+    /// Held while a block is fetched outside of the caller's transaction. Whoever needs no block
+    /// must not wait for it: on SQLite the fetch waits for the very transaction that takes ids.
+    fetching: Arc<AsyncMutex<()>>,
 }
 
 impl Ids {
     /// Hands out ids of this database.
     pub fn new(db: Db) -> Self {
-        Self { db, reserved: Arc::default() }
+        Self { db, reserved: Arc::default(), fetching: Arc::default() }
     }
 
     /// Takes `count` consecutive ids of the row `name` of table `id_block`.
@@ -34,15 +40,13 @@ impl Ids {
     /// # Errors
     /// Any [`DbError`].
     pub async fn take(&self, name: &'static str, count: usize) -> Result<Range<i64>, DbError> {
-        let mut reserved = self.reserved.lock().await;
-        let block = reserved.entry(name).or_insert(0..0);
         let wanted = i64::try_from(count).unwrap_or(i64::MAX);
-        if block.end - block.start < wanted {
-            let mut tx = self.db.begin().await?;
-            *block = reserve(&mut tx, name, wanted, block.end).await?;
-            tx.commit().await?;
+        loop {
+            if let Some(taken) = cut(&mut self.blocks(), name, wanted) {
+                return Ok(taken);
+            }
+            self.hold(name, wanted).await?;
         }
-        Ok(cut(block, wanted))
     }
 
     /// Takes ids while a transaction is open. On SQLite they are reserved in it, and not given
@@ -59,13 +63,13 @@ impl Ids {
         if tx.is_postgres() {
             return self.take(name, count).await;
         }
-        let mut reserved = self.reserved.lock().await;
-        let block = reserved.entry(name).or_insert(0..0);
         let wanted = i64::try_from(count).unwrap_or(i64::MAX);
-        if block.end - block.start < wanted {
-            *block = reserve(tx, name, wanted, block.end).await?;
+        loop {
+            if let Some(taken) = cut(&mut self.blocks(), name, wanted) {
+                return Ok(taken);
+            }
+            self.fetch(tx, name, wanted).await?;
         }
-        Ok(cut(block, wanted))
     }
 
     /// Takes one id.
@@ -81,46 +85,64 @@ impl Ids {
     /// # Errors
     /// Any [`DbError`].
     pub async fn warm(&self, names: &[&'static str]) -> Result<(), DbError> {
-        let mut reserved = self.reserved.lock().await;
         for &name in names {
-            let block = reserved.entry(name).or_insert(0..0);
-            if block.end - block.start < LOW_WATER {
-                *block = self.reserve(name, BLOCK).await?;
-            }
+            self.hold(name, LOW_WATER).await?;
         }
         Ok(())
     }
 
-    async fn reserve(&self, name: &'static str, size: i64) -> Result<Range<i64>, DbError> {
+    /// Makes sure that so many ids are in hand.
+    async fn hold(&self, name: &'static str, wanted: i64) -> Result<(), DbError> {
+        if left(&self.blocks(), name) >= wanted {
+            return Ok(());
+        }
+        let _fetching = self.fetching.lock().await;
+        if left(&self.blocks(), name) >= wanted {
+            return Ok(());
+        }
         let mut tx = self.db.begin().await?;
-        let sql = "INSERT INTO id_block (name, next) VALUES ($1, 1 + $2) \
-            ON CONFLICT (name) DO UPDATE SET next = id_block.next + $2 RETURNING next";
-        let row = tx.query_one(sql, args![name, size]).await?;
-        let next: i64 = row.map_or(Ok(1 + size), |row| row.get(0))?;
+        let block = self.reserve(&mut tx, name, wanted).await?;
         tx.commit().await?;
+        self.blocks().insert(name, block);
+        Ok(())
+    }
+
+    /// Brings a block in hand, reserved in this transaction.
+    async fn fetch(&self, tx: &mut Tx, name: &'static str, wanted: i64) -> Result<(), DbError> {
+        let block = self.reserve(tx, name, wanted).await?;
+        self.blocks().insert(name, block);
+        Ok(())
+    }
+
+    /// Reserves the next block, beyond everything this process has had before.
+    async fn reserve(
+        &self,
+        tx: &mut Tx,
+        name: &'static str,
+        wanted: i64,
+    ) -> Result<Range<i64>, DbError> {
+        let size = BLOCK.max(wanted);
+        let had = self.blocks().get(name).map_or(1, |block| block.end.max(1));
+        let sql = "INSERT INTO id_block (name, next) VALUES ($1, $3 + $2) \
+            ON CONFLICT (name) DO UPDATE SET next = $2 + \
+            CASE WHEN id_block.next > $3 THEN id_block.next ELSE $3 END RETURNING next";
+        let row = tx.query_one(sql, args![name, size, had]).await?;
+        let next: i64 = row.map_or(Ok(had + size), |row| row.get(0))?;
         Ok(next - size..next)
+    }
+
+    fn blocks(&self) -> MutexGuard<'_, Blocks> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reserves the next block, beyond everything this process has had before.
-async fn reserve(
-    tx: &mut Tx,
-    name: &'static str,
-    wanted: i64,
-    had: i64,
-) -> Result<Range<i64>, DbError> {
-    let size = BLOCK.max(wanted);
-    let had = had.max(1);
-    let sql = "INSERT INTO id_block (name, next) VALUES ($1, $3 + $2) \
-        ON CONFLICT (name) DO UPDATE SET next = $2 + \
-        CASE WHEN id_block.next > $3 THEN id_block.next ELSE $3 END RETURNING next";
-    let row = tx.query_one(sql, args![name, size, had]).await?;
-    let next: i64 = row.map_or(Ok(had + size), |row| row.get(0))?;
-    Ok(next - size..next)
+fn left(blocks: &Blocks, name: &str) -> i64 {
+    blocks.get(name).map_or(0, |block| block.end - block.start)
 }
 
-fn cut(block: &mut Range<i64>, count: i64) -> Range<i64> {
-    let taken = block.start..block.start + count;
+fn cut(blocks: &mut Blocks, name: &str, wanted: i64) -> Option<Range<i64>> {
+    let block = blocks.get_mut(name).filter(|block| block.end - block.start >= wanted)?;
+    let taken = block.start..block.start + wanted;
     block.start = taken.end;
-    taken
+    Some(taken)
 }

@@ -69,12 +69,12 @@ pub async fn append(
         .column("entity_id", Column::Int(entities))
         .column("record", Column::Int(records))
         .column("fields", Column::Text(fields));
+    let table = table(kind);
     let (number, fields, now) = if tx.is_postgres() {
         ("pg_current_xact_id()::text::bigint", "fields::jsonb", "now()")
     } else {
-        ("0", "fields", "strftime('%Y-%m-%dT%H:%M:%f+00:00','now')")
+        (after_all(table), "fields", "strftime('%Y-%m-%dT%H:%M:%f+00:00','now')")
     };
-    let table = table(kind);
     let sql = format!(
         "WITH {{input}} INSERT INTO {table} \
          (id,tx,kind,entity_id,supplier_id,package_no,record,as_of,fields,at) \
@@ -82,6 +82,15 @@ pub async fn append(
     );
     let args = args![kind.element(), stamp.supplier.0, stamp.package_no, stamp.as_of];
     tx.execute_input(&sql, input, args).await.map(|_| ())
+}
+
+/// On SQLite, a number greater than that of every committed entry: there is one writer, so the
+/// log can be read in the order of these numbers without missing any. Only the log has readers.
+fn after_all(table: &str) -> &'static str {
+    match table {
+        "change_log" => "(SELECT coalesce(max(tx),0)+1 FROM change_log)",
+        _ => "0",
+    }
 }
 
 /// For each of these entities and each column ever mentioned, the key of the newest entry.

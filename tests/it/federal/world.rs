@@ -81,7 +81,7 @@ impl World {
             database_url,
             dir,
         };
-        world.ids.warm(&["change"]).await.unwrap();
+        world.ids.warm(&["change_log"]).await.unwrap();
         fs::create_dir(world.dir.path().join("answers")).unwrap();
         let facts = Facts::read(&world.authority.issued().certificate_der().unwrap()).unwrap();
         world.admin().trust(&facts).await.unwrap();
@@ -224,14 +224,18 @@ pub(super) struct Person<'a> {
 impl World {
     /// Writes a change into the log, in the transaction that made it.
     pub(super) async fn log(&self, tx: &mut Tx, kind: Kind, entity: i64) {
-        let number = if tx.is_postgres() { "pg_current_xact_id()::text::bigint" } else { "0" };
+        let number = if tx.is_postgres() {
+            "pg_current_xact_id()::text::bigint"
+        } else {
+            "(SELECT coalesce(max(tx),0)+1 FROM change_log)"
+        };
         let fields = if tx.is_postgres() { "'{}'::jsonb" } else { "'{}'" };
         let now = tx.now_sql();
         let sql = format!(
             "INSERT INTO change_log (id, tx, kind, entity_id, supplier_id, package_no, record, \
              as_of, fields, at) VALUES ($1, {number}, $2, $3, 1, 1, 1, {now}, {fields}, {now})"
         );
-        let id = self.ids.one("change").await.unwrap();
+        let id = self.ids.one("change_log").await.unwrap();
         tx.execute(&sql, args![id, kind.element(), entity]).await.unwrap();
     }
 
