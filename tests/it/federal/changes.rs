@@ -201,7 +201,6 @@ async fn apply(
     };
     let package = PackageNo(id * 1_000 + i64::try_from(number).unwrap());
     let mut applier = registry.begin(&supplier, package, &header).await?;
-    world.ids.warm(&["entity", "change_log", "deferred_record", "merge_candidate"]).await?;
     let batch = Batch::judge(records, &applier.rules());
     let mut tx = world.db.begin().await?;
     let result = applier.apply(&mut tx, batch).await?;
