@@ -3,9 +3,12 @@
 //! A partition's rings are worked off one after the other, which keeps one supplier's packages in
 //! order; different partitions go side by side, as many as there are permits.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -13,6 +16,9 @@ use uuid::Uuid;
 use crate::broker::{PARTITIONS, Ring};
 use crate::exchange::Exchange;
 use crate::exchange::process::Processor;
+
+/// How long a message stays unacknowledged; brokers close channels after half an hour of that.
+const PATIENCE_OF_BROKER: Duration = Duration::from_mins(1);
 
 /// Works until `stop`; ends after what is under way has come to a safe point.
 pub async fn run(exchange: Exchange, stop: CancellationToken) {
@@ -52,9 +58,15 @@ async fn lane(
             continue;
         }
         let Ok(_permit) = permits.acquire().await else { return };
-        processor.process(&ring.tasks).await;
+        let tasks = ring.tasks.clone();
+        let mut work = pin!(processor.process(&tasks));
+        // The database knows what we have: a broker need not hold a message through hours of work.
+        let in_time = timeout(PATIENCE_OF_BROKER, &mut work).await.is_ok();
         if !stop.is_cancelled() {
             ring.done().await;
+        }
+        if !in_time {
+            work.await;
         }
     }
 }

@@ -200,8 +200,13 @@ impl Attempt {
         self.conclude(tx, state, Some(code)).await
     }
 
+    /// Holds the package. One that is registered stays so: its replay ends without effect.
     async fn hold(&mut self, code: Code, findings: Vec<Finding>) -> Result<&'static str, Trouble> {
         self.tally.find(findings);
+        if self.claimed.package.state == State::Registered {
+            let tx = self.processor.exchange.db().begin().await?;
+            return self.conclude(tx, State::Rejected, Some(code)).await;
+        }
         hold(self, code).await?;
         Ok("waiting")
     }
