@@ -117,6 +117,34 @@ async fn a_snapshot_that_closes_too_much_waits_for_an_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replayed_snapshot_closes_nothing_that_a_later_package_of_the_same_instant_brought() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        stack.work();
+        let supplier = &stack.suppliers[0];
+        let mut first = header(supplier);
+        first.mode = Mode::All;
+        let mut second = header(supplier);
+        second.snapshot_at = first.snapshot_at;
+        let mut numbers = Vec::new();
+        for (header, from) in [(first, 0), (second, 5)] {
+            let people = persons(from, 5);
+            let document = crate::stack::package_with_contacts(supplier, header, &people);
+            let number = stack.deliver(&document).await.unwrap().number;
+            stack.until(number, State::Registered).await;
+            numbers.push(number);
+        }
+        let before = history(&stack).await;
+        stack.exchange.replay(numbers[0], &request(false)).await.unwrap();
+        stack.finished(3).await;
+        let package = stack.until(numbers[0], State::Registered).await;
+        assert_eq!(package.reason, None);
+        assert_eq!(history(&stack).await, before);
+        stack.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_test_package_is_judged_and_changes_nothing() {
     for flavour in flavours() {
         let stack = Stack::start(flavour).await;

@@ -63,6 +63,9 @@ pub async fn open(
     } else if tx.is_postgres() {
         sql.push_str(" AND $5::date IS NOT NULL");
     }
+    // Of packages read at the same instant the later one is newer.
+    args.push(stamp.package_no.into());
+    sql.push_str(&format!(" AND (t.as_of<$3 OR t.package_no<=${})", args.len()));
     if let Some(organisation) = extent.organisation {
         args.push(organisation.into());
         sql.push_str(&within(spec, args.len()));
