@@ -12,4 +12,5 @@ mod invariants;
 mod kill;
 mod registry;
 mod replay;
+mod schema;
 mod stack;

@@ -6,18 +6,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::DateTime;
 use kontingent::args;
-use kontingent::codec::package::Reader;
+use kontingent::codec::package::{Reader, Writer};
 use kontingent::exchange::apply::{Applier, Batch, Registry};
 use kontingent::exchange::closing::Progress;
 use kontingent::exchange::evidence;
 use kontingent::model::finding::Finding;
-use kontingent::model::ids::{PackageNo, SupplierId};
+use kontingent::model::ids::{PackageId, PackageNo, SupplierId};
 use kontingent::model::kind::Kind;
-use kontingent::model::package::{Counts, Header};
+use kontingent::model::package::{Counts, Header, Mode, Scope};
 use kontingent::model::record::Value;
 use kontingent::model::spec::Storage;
 use kontingent::normalise;
@@ -26,6 +27,7 @@ use kontingent::storage::dictionary::{self, MappedCode};
 use kontingent::storage::ids::Ids;
 use kontingent::storage::migrate::migrate;
 use kontingent::storage::supplier::{self, Supplier};
+use uuid::Uuid;
 
 /// Records a transaction in these tests: few, so that batches have borders.
 const BATCH: usize = 4;
@@ -373,7 +375,121 @@ async fn each_case_leads_to_what_is_expected_on_both_databases() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-#[allow(dead_code, reason = "used by tests of concurrency below")]
-fn is_passing(error: &DbError) -> bool {
-    matches!(error, DbError::Conflict(_) | DbError::Duplicate(_))
+/// The cases again without a word on what is expected: every field of every row has an entry
+/// that says who set it, and it is the newest one.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_knows_its_supplier_package_and_time() {
+    let world = World::new(None).await;
+    for (no, file) in [(1, "1.xml"), (2, "2.xml"), (3, "3.xml")] {
+        let package = fs::read(format!("fixtures/packages/e13_two_suppliers/{file}")).unwrap();
+        world.apply(no, &package, false).await;
+    }
+    let sql = "SELECT package_no,supplier_id,record,fields FROM change_log \
+        ORDER BY as_of,package_no,record";
+    let mut origin = BTreeMap::new();
+    for row in world.db.query(sql, vec![]).await.unwrap() {
+        let from: (i64, i64, i64) = (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
+        let fields: serde_json::Value = row.get(3).unwrap();
+        for (column, _) in fields.as_object().unwrap() {
+            origin.insert(column.clone(), from);
+        }
+    }
+    let (diary, garden) = (supplier_of("DIARY0001").id.0, supplier_of("SAD000001").id.0);
+    assert_eq!(origin["last_name"], (1, diary, 1));
+    assert_eq!(origin["birth_place"], (2, garden, 1), "the newer snapshot wins");
+    assert_eq!(origin["citizenship"], (3, diary, 1), "an older one fills what was empty");
+    world.db.close().await;
+}
+
+/// A package of persons and nothing else, as a supplier would write it.
+fn persons(mnemonic: &str, numbers: &[u32], at: &str) -> Vec<u8> {
+    let header = Header {
+        package_id: PackageId(Uuid::from_u128(u128::from(numbers[0]))),
+        supplier: mnemonic.to_owned(),
+        schema_version: "1.0".to_owned(),
+        package_type: "DIARY.PERSONS".to_owned(),
+        mode: Mode::Updated,
+        scope: Scope::Region,
+        sequence: None,
+        previous_sequence: None,
+        snapshot_at: at.parse().unwrap(),
+        school_year: None,
+        dictionaries: Vec::new(),
+        counts: vec![(Kind::Person, numbers.len() as u64)],
+        test: false,
+        correlation: None,
+    };
+    let mut writer = Writer::new(Vec::new(), "p", &header).unwrap();
+    for number in numbers {
+        let id = number.to_string();
+        let name = format!("Лесов{}", ["а", "ый", "ская", "енко"][(number % 4) as usize]);
+        let born = format!("2015-{:02}-{:02}", number / 28 % 12 + 1, number % 28 + 1);
+        let snils = snils(*number + 10_000_000);
+        let fields = [
+            ("ExternalId", Some(id.as_str())),
+            ("LastName", Some(name.as_str())),
+            ("FirstName", Some("Анна")),
+            ("Sex", Some("2")),
+            ("BirthDate", Some(born.as_str())),
+            ("Snils", Some(snils.as_str())),
+        ];
+        writer.record(Kind::Person, fields).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn snils(number: u32) -> String {
+    let digits = format!("{number:09}");
+    let weighed = digits.bytes().zip((1..=9).rev());
+    let sum: u32 = weighed.map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
+    format!("{digits}{:02}", sum % 101 % 100)
+}
+
+/// Applies like a worker: a passing failure is tried again from the start.
+async fn apply_stubbornly(world: &World, no: i64, package: &[u8]) {
+    let header = Reader::new(package).header().unwrap().clone();
+    'again: for _ in 0..50 {
+        let mut applier = world.begin(no, &header, package).await;
+        let rules = applier.rules();
+        let mut reader = Reader::new(package);
+        let mut records = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            records.push(record);
+        }
+        for part in records.chunks(25) {
+            let mut tx = world.db.begin().await.unwrap();
+            match applier.apply(&mut tx, Batch::judge(part, &rules)).await {
+                Ok(_) => tx.commit().await.unwrap(),
+                Err(DbError::Conflict(_) | DbError::Duplicate(_)) => continue 'again,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        return;
+    }
+    panic!("no end of conflicts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn suppliers_at_the_same_time_make_one_person_of_one() {
+    for url in databases() {
+        let world = Arc::new(World::new(url.as_deref()).await);
+        let numbers: Vec<u32> = (0..200).collect();
+        let mut tasks = Vec::new();
+        for (no, mnemonic) in (1..).zip(["A00000001", "B00000002", "C00000003", "D00000004"]) {
+            let mut mine = numbers.clone();
+            mine.rotate_left(no as usize * 37);
+            let at = format!("2026-09-0{no}T00:00:00Z");
+            let package = persons(mnemonic, &mine, &at);
+            let world = Arc::clone(&world);
+            tasks.push(tokio::spawn(async move { apply_stubbornly(&world, no, &package).await }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(world.number("SELECT count(*) FROM person").await, 200);
+        assert_eq!(world.number("SELECT count(*) FROM registration").await, 800);
+        assert_eq!(world.number("SELECT count(*) FROM merge_candidate").await, 0);
+        assert_history_tells_the_same(&world.db).await;
+        world.db.close().await;
+    }
 }
