@@ -39,12 +39,9 @@ pub(crate) enum Flavour {
     Production,
 }
 
-/// The flavours that can run here: production needs the two URLs of its servers.
+/// Both flavours; production needs the two URLs of its servers.
 pub(crate) fn flavours() -> Vec<Flavour> {
-    match variable("KONTINGENT_TEST_DATABASE_URL") {
-        Some(_) => vec![Flavour::Embedded, Flavour::Production],
-        None => vec![Flavour::Embedded],
-    }
+    vec![Flavour::Embedded, Flavour::Production]
 }
 
 /// A supplier with a key.
@@ -74,7 +71,7 @@ impl Stack {
         let doorbell = match flavour {
             Flavour::Embedded => Doorbell::InProcess(InProcess::new()),
             Flavour::Production => {
-                let url = variable("KONTINGENT_TEST_BROKER_URL").unwrap();
+                let url = required("KONTINGENT_TEST_BROKER_URL");
                 Doorbell::Rabbit(Rabbit::new(&url, &prefix).unwrap())
             }
         };
@@ -287,9 +284,15 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// A variable that the test command sets.
+pub(crate) fn required(name: &str) -> String {
+    let hint = "run the tests by ./test, or: export $(deploy/dev/services up)";
+    variable(name).unwrap_or_else(|| panic!("{name} is not set; {hint}"))
+}
+
 /// Makes an empty database on the test server; its URL.
 pub(crate) async fn create_database() -> String {
-    let url = variable("KONTINGENT_TEST_DATABASE_URL").unwrap();
+    let url = required("KONTINGENT_TEST_DATABASE_URL");
     let name = format!("kontingent_test_{}", Uuid::new_v4().simple());
     let server = Db::connect(&url, 1).await.unwrap();
     run(&server, &format!("CREATE DATABASE \"{name}\"")).await;

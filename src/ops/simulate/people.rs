@@ -130,19 +130,21 @@ impl Region {
 
     /// The insurance number as the supplier has it.
     pub fn snils(&self, who: Who) -> Option<String> {
-        if let Who::Learner(learner) = who {
-            return match self.flaw_of(learner) {
-                Some(Flaw::WrongSnils) => Some(numbers::wrong_snils(learner)),
+        let index = self.person_index(who);
+        match who {
+            Who::Learner(learner) => match self.flaw_of(learner) {
+                Some(Flaw::WrongSnils) => Some(numbers::wrong_snils(index)),
                 None if !self.chance("snils", learner, 920) => None,
-                _ => Some(numbers::snils(learner)),
-            };
+                _ => Some(numbers::snils(index)),
+            },
+            Who::Borrower(learner) => Some(numbers::snils(learner)),
+            Who::Employee(_) => Some(numbers::snils(index)),
+            Who::Mother(_) | Who::Father(_) => {
+                self.chance("snils", index, 850).then(|| numbers::snils(index))
+            }
+            // With a number of its own it would be clear that this is somebody else.
+            Who::Namesake(_) => None,
         }
-        let index = match who {
-            Who::Learner(learner) | Who::Borrower(learner) => learner,
-            other => self.person_index(other),
-        };
-        let has = matches!(who, Who::Borrower(_) | Who::Employee(_));
-        (has || self.chance("snils", index, 850)).then(|| numbers::snils(index))
     }
 
     /// A number of a person, distinct over all of the region.
