@@ -9,6 +9,7 @@ mod gateway;
 mod harness;
 mod hostile_http;
 mod hostile_xml;
+mod interop;
 mod invariants;
 mod kill;
 mod region;

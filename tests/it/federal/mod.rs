@@ -13,10 +13,11 @@ use kontingent::normalise;
 use kontingent::storage::audit::{self, Chain};
 use kontingent::trust::authority::{KeyKind, Request, Usage};
 
+use crate::interop::python;
 use crate::stack::Flavour;
 
 use message::{Message, by_snils, content, new_id};
-use world::{Answered, Person, World, find, on_both, python, signer, try_find, validity};
+use world::{Answered, Person, World, find, on_both, signer, try_find, validity};
 
 const SNILS: &str = "11223344595";
 

@@ -2,8 +2,6 @@
 //! a registry to write to.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -27,6 +25,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
+use crate::interop::python;
 use crate::stack::{Flavour, create_database, drop_database, flavours};
 
 /// A running door.
@@ -194,22 +193,6 @@ pub(super) fn validity(from_days: i64, to_days: i64) -> Validity {
 
 pub(super) fn signer(issued: &Issued) -> Signer {
     Signer::from_pem(&issued.key_pem().unwrap(), &issued.certificate_pem().unwrap()).unwrap()
-}
-
-/// Runs a script of `tests/it/interop`; it must succeed.
-pub(super) fn python(script: &str, arguments: &[&str]) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let made = Command::new(root.join("deploy/dev/python")).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let folder = PathBuf::from(String::from_utf8(made.stdout).unwrap().trim());
-    let output = Command::new(folder.join("bin/python"))
-        .arg(root.join("tests/it/interop").join(script))
-        .args(arguments)
-        .current_dir(root)
-        .output()
-        .unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{script}:\n{}", String::from_utf8_lossy(&told));
 }
 
 /// A person of the registry, written without a package.
