@@ -14,6 +14,7 @@ impl Applier {
     pub(super) fn cross_check(&self, work: &mut Work) {
         for at in work.live() {
             if let Some(field) = self.forbidden(work, at) {
+                let field = (field != work.spec.kind.element()).then_some(field);
                 work.refuse(at, Code::ScopeForbidden, field, None);
                 continue;
             }
@@ -25,16 +26,16 @@ impl Applier {
         }
     }
 
-    /// The field that leads to an organisation not entrusted to the supplier; `Some(None)` when
-    /// it is the record itself.
-    fn forbidden(&self, work: &Work, at: usize) -> Option<Option<&'static str>> {
+    /// The field that leads to an organisation not entrusted to the supplier, or the name of the
+    /// record element when it is the record itself.
+    fn forbidden(&self, work: &Work, at: usize) -> Option<&'static str> {
         let entrusted = self.entrusted.as_ref()?;
         let item = &work.items[at];
         match work.spec.kind {
-            Kind::ManagementBody => return Some(None),
+            Kind::ManagementBody => return Some(work.spec.kind.element()),
             Kind::Organisation => {
                 let own = work.row(at).is_some_and(|row| entrusted.contains(&row.id));
-                return if own { None } else { Some(None) };
+                return if own { None } else { Some(work.spec.kind.element()) };
             }
             _ => {}
         }
@@ -44,7 +45,7 @@ impl Applier {
                 _ => known.organisation,
             };
             if organisation.is_some_and(|id| !entrusted.contains(&id)) {
-                return Some(Some(work.spec.fields[*place].element));
+                return Some(work.spec.fields[*place].element);
             }
         }
         None

@@ -81,18 +81,18 @@ impl Applier {
         matching::lock(tx, locks).await?;
         let mut pool = Pool::default();
         for person in matching::by_snils(tx, numbers.into_iter().map(Some).collect()).await? {
-            pool.add_registered(person);
+            pool.add_registered(&person);
         }
         let mut namesakes = Vec::new();
         for person in matching::by_identity(tx, keys.into_iter().map(Some).collect()).await? {
             namesakes.push(Some(person.id));
-            pool.add_registered(person);
+            pool.add_registered(&person);
         }
         let documents: HashSet<i64> =
             strangers.iter().flat_map(|s| s.profile.documents.iter().copied()).collect();
         let documents = documents.into_iter().map(Some).collect();
         for (person, key) in matching::by_document(tx, documents).await? {
-            let place = pool.add_registered(person);
+            let place = pool.add_registered(&person);
             pool.profiles[place].documents.push(key);
             pool.by_document.entry(key).or_default().push(place);
         }
@@ -186,7 +186,7 @@ impl Pool {
         place
     }
 
-    fn add_registered(&mut self, person: Person) -> usize {
+    fn add_registered(&mut self, person: &Person) -> usize {
         let middle = person.middle_name.as_deref().unwrap_or_default();
         let names = [person.last_name.as_str(), person.first_name.as_str(), middle];
         let snils = person.snils.as_deref();

@@ -128,7 +128,7 @@ impl Applier {
                 if let Some((to, name)) = missing {
                     refused = true;
                     work.items[at].missing = Some((to, name));
-                    let field = self.field_of(work, at);
+                    let field = field_of(work, at);
                     let detail = format!("нет записи {}", to.element());
                     work.refuse(at, Code::ReferenceMissing, field, Some(detail));
                 }
@@ -138,16 +138,6 @@ impl Applier {
                 return;
             }
         }
-    }
-
-    fn field_of(&self, work: &Work, at: usize) -> Option<&'static str> {
-        let missing = work.items[at].missing.as_ref()?;
-        let settings = &work.items[at].draft.settings;
-        let place = settings.iter().position(|setting| {
-            matches!(setting, Setting::Refer(kind, name)
-                if *kind == missing.0 && *name == missing.1)
-        })?;
-        Some(work.spec.fields[place].element)
     }
 
     fn replace(&self, work: &mut Work, own: &HashMap<String, i64>, found: &HashMap<u128, Known>) {
@@ -168,4 +158,15 @@ impl Applier {
             }
         }
     }
+}
+
+/// Element of the field whose reference is missing.
+fn field_of(work: &Work, at: usize) -> Option<&'static str> {
+    let missing = work.items[at].missing.as_ref()?;
+    let settings = &work.items[at].draft.settings;
+    let place = settings.iter().position(|setting| {
+        matches!(setting, Setting::Refer(kind, name)
+            if *kind == missing.0 && *name == missing.1)
+    })?;
+    Some(work.spec.fields[place].element)
 }

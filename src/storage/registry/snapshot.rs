@@ -1,5 +1,7 @@
 //! Full packages: which open rows of a supplier lie in their scope, and closing them.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::args;
@@ -65,14 +67,14 @@ pub async fn open(
     }
     // Of packages read at the same instant the later one is newer.
     args.push(stamp.package_no.into());
-    sql.push_str(&format!(" AND (t.as_of<$3 OR t.package_no<=${})", args.len()));
+    write!(sql, " AND (t.as_of<$3 OR t.package_no<=${})", args.len()).unwrap_or_default();
     if let Some(organisation) = extent.organisation {
         args.push(organisation.into());
         sql.push_str(&within(spec, args.len()));
     }
     if let (Some(year), Some(_)) = (&extent.school_year, spec.column("school_year")) {
         args.push(year.as_str().into());
-        sql.push_str(&format!(" AND t.school_year=${}", args.len()));
+        write!(sql, " AND t.school_year=${}", args.len()).unwrap_or_default();
     }
     sql.push_str(" ORDER BY t.external_id LIMIT $4");
     let rows = tx.query(&sql, args).await?;
