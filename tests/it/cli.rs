@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use chrono::TimeDelta;
+use kontingent::app::service::{Roles, Service};
+use kontingent::config::Config;
 use kontingent::http::limits::Limits;
+use kontingent::model::clock::Clock;
 use kontingent::model::ids::PackageId;
 use kontingent::storage::db::Db;
 use kontingent::trust::authority::{Authority, Issued, KeyKind, Request, Usage, Validity};
@@ -288,4 +291,61 @@ async fn a_uuid_of_two_suppliers_is_told_apart_by_the_supplier() {
     let clear = desk.run(&["package", "status", &id, "--supplier", "DIARY0002"]).good();
     says(&clear, &["поставщика DIARY0002"]);
     stack.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_simulated_region_is_sent_processed_and_replayed_from_the_command_line() {
+    let desk = Desk::new();
+    desk.run(&["simulate", "--out", "region", "--learners", "40", "--days", "1"]).good();
+    desk.run(&["authority", "add", "region/keys/authority.crt"]).good();
+    let manifest = fs::read(desk.dir.path().join("region/manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    for supplier in manifest["suppliers"].as_array().unwrap() {
+        let text = |key: &str| supplier[key].as_str().unwrap().to_owned();
+        let (name, certificate) = (text("mnemonic"), format!("region/{}", text("certificate")));
+        let add =
+            ["supplier", "add", &name, "--name", &text("name"), "--certificate", &certificate];
+        desk.run(&add).good();
+    }
+    let config = Config::embedded(desk.dir.path().join("data"));
+    let service = Service::start(&config, Roles::ALL, Clock::System).await.unwrap();
+    let to = format!("http://{}", service.address);
+    let packages = manifest["packages"].as_array().unwrap();
+    let files = packages.iter().map(|one| format!("region/{}", one["file"].as_str().unwrap()));
+    let files: Vec<String> = files.collect();
+    let send = ["package", "send", "--to", &to].into_iter().chain(files.iter().map(String::as_str));
+    desk.run(&send.collect::<Vec<_>>()).good();
+    let until = async |state: &str, count: usize| {
+        for _ in 0..300 {
+            let list = desk.run(&["package", "list", "--json", "--state", state]).good();
+            if json(&list).len() == count {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("{}", desk.run(&["package", "list"]).good());
+    };
+    until("registered", files.len()).await;
+    let receipt = json(&desk.run(&["package", "receipt", "--json", "2"]).good());
+    assert_eq!(receipt[0]["final"], true);
+    let shown = json(&desk.run(&["package", "show", "--json", "2"]).good());
+    let counts = &shown[0]["attempts"][0]["counts"]["Person"];
+    assert!(counts["created"].as_u64().unwrap() > 20, "{counts}");
+    says(&desk.run(&["package", "show", "2"]).good(), &["Записи:", "Персоны", "Создано"]);
+    let replay = ["package", "replay", "--supplier", "DIARY0001", "--reason", "проверка", "--json"];
+    let replayed = json(&desk.run(&replay).good()).len();
+    assert!(replayed > 1);
+    let finished = "SELECT count(*) FROM attempt WHERE outcome = 'registered'";
+    let expected = i64::try_from(files.len() + replayed).unwrap();
+    for _ in 0..300 {
+        let row = service.exchange().db().query_one(finished, vec![]).await.unwrap().unwrap();
+        if row.get::<i64>(0).unwrap() == expected {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    until("registered", files.len()).await;
+    says(&desk.run(&["package", "show", "2"]).good(), &["проверка", "оператор"]);
+    desk.run(&["audit", "verify"]).good();
+    service.stop().await;
 }
