@@ -196,6 +196,10 @@ async fn what_is_wrong_with_a_message_is_answered_with_the_declared_fault() {
             refused(changed, verification, "SignatureIsInvalid").await;
             let elsewhere = signed.replace("URI=\"#", "URI=\"#x");
             refused(elsewhere, verification, "IncorrectSignatureTarget").await;
+            for id in ["", "another"] {
+                let forged = wrapped(&message.signed(&caller), id);
+                refused(forged, verification, "IncorrectSignatureTarget").await;
+            }
             refused(message.signed(&blocked), "AccessDenied", "").await;
             let unknown = signer(&world.issue("unknown", KeyKind::P256, validity(0, 10)));
             refused(message.signed(&unknown), "SenderIsNotRegistered", "").await;
@@ -354,6 +358,24 @@ fn the_schema_of_answers_has_the_fields_of_the_registry() {
         let fields = spec.fields.iter().map(|field| (field.element, field.required));
         assert!(named.eq(fields), "{kind:?}");
     }
+}
+
+/// The signed element moved into the header, and a copy of it, perhaps with another `Id`, left
+/// in the place where it counts.
+fn wrapped(signed: &str, id: &str) -> String {
+    let operation = signed.find("<t:").unwrap();
+    let begin = operation + signed[operation..].find('>').unwrap() + 1;
+    let end = signed.find("<t:CallerInformationSystemSignature>").unwrap();
+    let declared = &signed[operation..begin];
+    let namespaces = &declared[declared.find(" xmlns").unwrap()..declared.len() - 1];
+    let element = &signed[begin..end];
+    let header = format!("<soap:Header><x{namespaces}>{element}</x></soap:Header>");
+    let copy = match id {
+        "" => element.to_owned(),
+        id => element.replacen("Id=\"", &format!("Id=\"{id}"), 1),
+    };
+    let body = format!("{}{copy}{}", &signed[..begin], &signed[end..]);
+    body.replacen("<soap:Header/>", &header, 1)
 }
 
 fn random() -> rand::rngs::StdRng {
