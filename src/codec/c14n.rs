@@ -8,7 +8,7 @@ use openssl::sha::{Sha256, Sha512};
 
 use std::ops::Range;
 
-use super::xml::{At, Event, Limits, Reader, Start, XmlError};
+use super::xml::{At, Attribute, Event, Limits, Reader, Start, XmlError};
 
 /// Bytes gathered before they are hashed: many small pieces would cost more than their hash.
 const GATHER: usize = 16 << 10;
@@ -126,8 +126,6 @@ pub struct Canonicaliser<S> {
     known: Vec<bool>,
     /// Namespaces to be written in this tag.
     fresh: Vec<usize>,
-    /// Attributes of this tag, by number, in their order.
-    order: Vec<usize>,
 }
 
 impl<S: Sink> Canonicaliser<S> {
@@ -147,7 +145,6 @@ impl<S: Sink> Canonicaliser<S> {
             rendered: Vec::new(),
             known: BUILT_IN.to_vec(),
             fresh: Vec::new(),
-            order: Vec::new(),
         }
     }
 
@@ -162,37 +159,50 @@ impl<S: Sink> Canonicaliser<S> {
     }
 
     /// Writes an event.
+    #[inline]
     pub fn event(&mut self, event: &Event<'_>, at: At<'_>) {
-        let verbatim = match event {
-            Event::Start(start) => self.uses_known(*start) && at.verbatim(),
-            _ => at.verbatim(),
+        let known = match event {
+            Event::Start(start) => self.uses_known(*start),
+            _ => true,
         };
-        if verbatim && self.runs {
+        if known && self.runs && at.verbatim() {
             self.extend(at);
         } else {
-            self.pause(at);
-            match event {
-                Event::Start(start) => self.start(*start),
-                Event::Text(text) => self.text(text),
-                Event::End(end) => {
-                    self.sink.write(b"</");
-                    self.sink.write(end.qualified().as_bytes());
-                    self.sink.write(b">");
-                }
-                Event::Eof => {}
-            }
+            self.write(event, at);
         }
         if let Event::End(end) = event {
             let depth = end.depth();
-            while let Some(last) = self.rendered.last()
-                && last.depth == depth
-            {
-                self.known[last.binding] = false;
-                self.rendered.pop();
+            if depth == self.apex || self.rendered.last().is_some_and(|last| last.depth == depth) {
+                self.leave(depth, at);
             }
-            if depth == self.apex {
-                self.pause(at);
+        }
+    }
+
+    /// Writes an event that does not stand in the document as it is to be written.
+    fn write(&mut self, event: &Event<'_>, at: At<'_>) {
+        self.pause(at);
+        match event {
+            Event::Start(start) => self.start(*start),
+            Event::Text(text) => self.text(text),
+            Event::End(end) => {
+                self.sink.write(b"</");
+                self.sink.write(end.qualified().as_bytes());
+                self.sink.write(b">");
             }
+            Event::Eof => {}
+        }
+    }
+
+    /// Forgets the namespaces that the element at this depth has written.
+    fn leave(&mut self, depth: usize, at: At<'_>) {
+        while let Some(last) = self.rendered.last()
+            && last.depth == depth
+        {
+            self.known[last.binding] = false;
+            self.rendered.pop();
+        }
+        if depth == self.apex {
+            self.pause(at);
         }
     }
 
@@ -272,23 +282,12 @@ impl<S: Sink> Canonicaliser<S> {
 
     fn attributes(&mut self, start: Start<'_>) {
         let attributes = start.attributes();
-        if attributes.len() == 0 {
-            return;
+        if attributes.len() <= 1 {
+            return attributes.for_each(|attribute| write_attribute(&mut self.sink, attribute));
         }
-        let attributes: Vec<_> = attributes.collect();
-        self.order.clear();
-        self.order.extend(0..attributes.len());
-        self.order.sort_unstable_by_key(|&at| (attributes[at].namespace, attributes[at].local));
-        for &at in &self.order {
-            let attribute = attributes[at];
-            self.sink.write(b" ");
-            if !attribute.prefix.is_empty() {
-                self.sink.write(attribute.prefix.as_bytes());
-                self.sink.write(b":");
-            }
-            self.sink.write(attribute.local.as_bytes());
-            write_value(&mut self.sink, attribute.value);
-        }
+        let mut attributes: Vec<_> = attributes.collect();
+        attributes.sort_unstable_by_key(|attribute| (attribute.namespace, attribute.local));
+        attributes.into_iter().for_each(|attribute| write_attribute(&mut self.sink, attribute));
     }
 
     fn text(&mut self, text: &str) {
@@ -306,6 +305,16 @@ impl<S: Sink> Canonicaliser<S> {
         }
         self.sink.write(rest);
     }
+}
+
+fn write_attribute(sink: &mut impl Sink, attribute: Attribute<'_>) {
+    sink.write(b" ");
+    if !attribute.prefix.is_empty() {
+        sink.write(attribute.prefix.as_bytes());
+        sink.write(b":");
+    }
+    sink.write(attribute.local.as_bytes());
+    write_value(sink, attribute.value);
 }
 
 /// Writes `="…"` with the value escaped.

@@ -1,11 +1,15 @@
 //! Classes of characters, and references to them.
 
+use memchr::memchr3;
+
 use crate::model::refusal::RefusalCode;
 
 /// May stand in a name, first or later; every byte over 0x7F, to be looked at as a character.
 pub(super) const NAME: u8 = 1;
 /// Blank: space, tab, line feed. Carriage returns do not reach the tokeniser.
 pub(super) const BLANK: u8 = 2;
+/// May stand in a name after its first character, ASCII and no colon.
+pub(super) const PLAIN: u8 = 8;
 /// In an attribute value: not to be taken or written as it stands.
 pub(super) const SPECIAL: u8 = 4;
 
@@ -19,7 +23,8 @@ const fn classes() -> [u8; 256] {
         #[expect(clippy::cast_possible_truncation, reason = "the loop ends at 256")]
         let character = byte as u8;
         table[byte] = match character {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b':' | b'-' | b'.' | 0x80.. => NAME,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => NAME | PLAIN,
+            b':' | 0x80.. => NAME,
             b' ' => BLANK,
             b'\t' | b'\n' => BLANK | SPECIAL,
             b'&' | b'<' | b'"' | b'\'' => SPECIAL,
@@ -103,4 +108,31 @@ pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// How many bytes at the start are ASCII letters, digits and such as names have, no colon.
+#[inline]
+pub(super) fn plain_name(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|&&byte| CLASS[byte as usize] & PLAIN != 0).count()
+}
+
+/// How many bytes are neither `<` nor `&` nor `>`. Looks at eight bytes at a time, as most texts
+/// are too short for a call to pay off.
+#[inline]
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    for (number, chunk) in bytes.chunks_exact(8).take(4).enumerate() {
+        let Ok(chunk) = <[u8; 8]>::try_from(chunk) else { break };
+        let word = u64::from_le_bytes(chunk);
+        // `<` and `>` differ in one bit.
+        let found = zero((word | ONES * 2) ^ (ONES * 0x3E)) | zero(word ^ (ONES * 0x26));
+        if found != 0 {
+            return number * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let looked_at = bytes.len().min(32) / 8 * 8;
+    let rest = &bytes[looked_at..];
+    looked_at + memchr3(b'<', b'&', b'>', rest).unwrap_or(rest.len())
 }

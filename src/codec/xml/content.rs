@@ -1,9 +1,9 @@
 //! Between and around tags: text, CDATA, comments, end tags, the XML declaration.
 
-use memchr::{memchr3, memmem};
+use memchr::memmem;
 
 use super::XmlError;
-use super::chars::is_blank;
+use super::chars::{is_blank, plain_length};
 use super::reader::{Core, Found, Stage};
 use super::tag::Stop;
 use crate::model::refusal::RefusalCode;
@@ -74,7 +74,7 @@ impl Core {
     }
 
     fn end_tag(&mut self, at: usize) -> Result<Found, Stop> {
-        let open = self.elements.last().map_or("", |element| &self.names[element.name..]);
+        let open = self.open_name();
         let rest = &self.window.text.as_bytes()[at + 2..];
         if rest.len() <= open.len() {
             return Err(Stop::More);
@@ -146,7 +146,8 @@ impl Core {
             end
         };
         self.count_text(end - at)?;
-        Ok((end > at).then_some(Found::Text(at..end)))
+        self.text_end = end;
+        Ok((end > at).then_some(Found::Text))
     }
 
     fn count_text(&mut self, bytes: usize) -> Result<(), XmlError> {
@@ -186,8 +187,9 @@ impl Core {
             }
         }
         self.window.pos = end;
+        self.text_end = end;
         self.count_text(end - at)?;
-        Ok(Found::Text(at..end))
+        Ok(Found::Text)
     }
 
     /// Hands out the characters that adjoining references stand for.
@@ -235,26 +237,6 @@ impl Core {
         self.window.pos = end + 2;
         Ok(())
     }
-}
-
-/// How many bytes are neither `<` nor `&` nor `>`. Looks at eight bytes at a time, as most texts
-/// are too short for a call to pay off.
-fn plain_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    for (number, chunk) in bytes.chunks_exact(8).take(4).enumerate() {
-        let Ok(chunk) = <[u8; 8]>::try_from(chunk) else { break };
-        let word = u64::from_le_bytes(chunk);
-        // `<` and `>` differ in one bit.
-        let found = zero((word | ONES * 2) ^ (ONES * 0x3E)) | zero(word ^ (ONES * 0x26));
-        if found != 0 {
-            return number * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let looked_at = bytes.len().min(32) / 8 * 8;
-    let rest = &bytes[looked_at..];
-    looked_at + memchr3(b'<', b'&', b'>', rest).unwrap_or(rest.len())
 }
 
 /// Judges what stands between `<?xml` and `?>`; `marked` when a UTF-8 byte order mark came first.

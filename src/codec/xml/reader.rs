@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::ops::Range;
 
+use super::chars::{plain_length, plain_name};
 use super::event::{At, End, Event, Start};
 use super::tag::{Stop, Tag};
 use super::window::Window;
@@ -24,19 +25,21 @@ impl<R: Read> Reader<R> {
 
     /// The next event; after [`Event::Eof`] always that one.
     /// After an error the reader is of no more use.
+    #[inline]
     #[expect(clippy::should_implement_trait, reason = "events borrow from the reader")]
     pub fn next(&mut self) -> Result<Event<'_>, XmlError> {
         self.step().map(|(event, _)| event)
     }
 
     /// The next event, and where it is.
+    #[inline]
     pub fn step(&mut self) -> Result<(Event<'_>, At<'_>), XmlError> {
         let found = self.core.advance(&mut self.source)?;
         let core = &*self.core;
         let event = match found {
             Found::Start => Event::Start(Start { core }),
             Found::End => Event::End(End { core }),
-            Found::Text(range) => Event::Text(&core.window.text[range]),
+            Found::Text => Event::Text(&core.window.text[core.event..core.text_end]),
             Found::Resolved => Event::Text(&core.scratch),
             Found::Eof => Event::Eof,
         };
@@ -89,12 +92,14 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// What was found; the views are made of it.
-#[derive(Debug)]
+/// What was found; the views are made of it and of what the core has noted.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
     Start,
     End,
-    Text(Range<usize>),
+    /// From the place of the event to [`Core::text_end`].
+    Text,
+    /// In the scratch.
     Resolved,
     Eof,
 }
@@ -129,8 +134,12 @@ impl Binding {
 /// An open element.
 #[derive(Clone, Debug)]
 pub(super) struct Element {
-    /// Start of its name in [`Core::names`].
-    pub(super) name: usize,
+    /// Where its name stands in the stream of normalised text …
+    name: u64,
+    /// … and in [`Core::rescued`], when the window no longer has it.
+    rescued: usize,
+    /// Bytes of its name.
+    length: usize,
     /// Bytes of its prefix.
     prefix: usize,
     /// Its namespace.
@@ -153,12 +162,15 @@ pub(super) struct Core {
     pub(super) bindings: Vec<Binding>,
     /// Prefixes and namespace names of `bindings`.
     pub(super) bound: String,
-    pub(super) elements: Vec<Element>,
-    /// Names of `elements`.
-    pub(super) names: String,
+    elements: Vec<Element>,
+    /// Names of the outer elements that have left the window, and how many these are.
+    rescued: String,
+    outside: usize,
     pub(super) stage: Stage,
     /// Where the last event begins in the window.
     pub(super) event: usize,
+    /// Where the last piece of text ends in the window.
+    pub(super) text_end: usize,
     /// The last event was an end: its element is still on the stack.
     pub(super) closing: bool,
     /// The last start tag was an empty-element tag.
@@ -183,9 +195,11 @@ impl Core {
             bindings: Vec::new(),
             bound: String::new(),
             elements: Vec::new(),
-            names: String::new(),
+            rescued: String::new(),
+            outside: 0,
             stage: Stage::Fresh,
             event: 0,
+            text_end: 0,
             closing: false,
             empty: false,
             verbatim: false,
@@ -209,6 +223,9 @@ impl Core {
             self.verbatim = false;
             return Ok(Found::End);
         }
+        if let Some(found) = self.quick() {
+            return Ok(found);
+        }
         loop {
             match self.scan() {
                 Ok(Some(found)) => return Ok(found),
@@ -218,6 +235,7 @@ impl Core {
                     if self.window.text.len() - self.window.pos > self.limits.token {
                         return Err(self.error(RefusalCode::XmlToken, self.window.pos));
                     }
+                    self.rescue();
                     if !self.window.fill(source)? && !self.exhausted()? {
                         return Ok(Found::Eof);
                     }
@@ -268,7 +286,33 @@ impl Core {
 
     /// Its name as written.
     pub(super) fn qualified(&self) -> &str {
-        &self.names[self.element().name..]
+        self.name_of(self.element())
+    }
+
+    /// The same, or nothing when no element is open.
+    pub(super) fn open_name(&self) -> &str {
+        self.elements.last().map_or("", |element| self.name_of(element))
+    }
+
+    #[inline]
+    fn name_of(&self, element: &Element) -> &str {
+        match self.window.index(element.name) {
+            Some(at) => &self.window.text[at..at + element.length],
+            None => &self.rescued[element.rescued..element.rescued + element.length],
+        }
+    }
+
+    /// Copies the names that the window is about to forget.
+    fn rescue(&mut self) {
+        let kept = self.window.kept();
+        while let Some(element) = self.elements.get_mut(self.outside)
+            && let Some(at) = self.window.index(element.name)
+            && at < kept
+        {
+            element.rescued = self.rescued.len();
+            self.rescued.push_str(&self.window.text[at..at + element.length]);
+            self.outside += 1;
+        }
     }
 
     /// Its prefix and local name.
@@ -301,18 +345,86 @@ impl Core {
             let found = self.lookup(prefix);
             binding = found.ok_or_else(|| self.error(RefusalCode::XmlNs, name.start))?;
         }
-        let element =
-            Element { name: self.names.len(), prefix, binding, default, bindings: declared };
-        self.names.push_str(&self.window.text[name]);
-        self.elements.push(element);
+        self.elements.push(Element {
+            name: self.window.origin + name.start as u64,
+            rescued: 0,
+            length: name.len(),
+            prefix,
+            binding,
+            default,
+            bindings: declared,
+        });
         Ok(())
+    }
+
+    /// Recognises what most of a document is made of: text without anything special, plain start
+    /// tags without attributes, plain end tags. Changes nothing and says `None` for anything else,
+    /// limits and the end of the window included, and [`Core::scan`] will see to it.
+    fn quick(&mut self) -> Option<Found> {
+        let at = self.window.pos;
+        let bytes = self.window.text.as_bytes();
+        if self.stage != Stage::Content {
+            return None;
+        }
+        let outer = self.elements.last()?;
+        let (found, end, run) = match bytes.get(at..at + 2)? {
+            [b'<', b'/'] => {
+                let open = self.name_of(outer).as_bytes();
+                let rest = bytes.get(at + 2..at + 3 + open.len())?;
+                if rest[open.len()] != b'>' || &rest[..open.len()] != open {
+                    return None;
+                }
+                let end = at + 3 + open.len();
+                self.closing = true;
+                (Found::End, end, 0)
+            }
+            [b'<', b'a'..=b'z' | b'A'..=b'Z' | b'_'] => {
+                let name = at + 1..at + 1 + plain_name(&bytes[at + 1..]);
+                if bytes.get(name.end) != Some(&b'>')
+                    || name.len() > self.limits.name
+                    || self.elements.len() >= self.limits.depth
+                {
+                    return None;
+                }
+                let default = outer.default;
+                self.tag.attributes.clear();
+                self.elements.push(Element {
+                    name: self.window.origin + name.start as u64,
+                    rescued: 0,
+                    length: name.len(),
+                    prefix: 0,
+                    binding: default,
+                    default,
+                    bindings: self.bindings.len(),
+                });
+                (Found::Start, name.end + 1, 0)
+            }
+            [b'<', _] => return None,
+            _ => {
+                let end = at + plain_length(&bytes[at..]);
+                let run = self.run + (end - at) as u64;
+                if end == at || bytes.get(end) != Some(&b'<') || run > self.limits.text {
+                    return None;
+                }
+                self.text_end = end;
+                (Found::Text, end, run)
+            }
+        };
+        self.event = at;
+        self.run = run;
+        self.verbatim = true;
+        self.window.pos = end;
+        Some(found)
     }
 
     /// Closes the innermost element.
     fn close(&mut self) {
         self.closing = false;
         let Some(element) = self.elements.pop() else { return };
-        self.names.truncate(element.name);
+        if self.elements.len() < self.outside {
+            self.outside = self.elements.len();
+            self.rescued.truncate(element.rescued);
+        }
         if let Some(first) = self.bindings.get(element.bindings) {
             self.bound.truncate(first.prefix.start);
             self.bindings.truncate(element.bindings);

@@ -117,10 +117,23 @@ impl Window {
         filled
     }
 
+    /// The index in `text` of a position in the normalised text, if it is still there.
+    #[inline]
+    pub(super) fn index(&self, position: u64) -> Option<usize> {
+        usize::try_from(position.checked_sub(self.origin)?).ok()
+    }
+
+    /// From where on `text` will be kept when more is read.
+    pub(super) fn kept(&self) -> usize {
+        self.hold
+            .get()
+            .and_then(|from| self.index(from))
+            .map_or(self.pos, |held| held.min(self.pos))
+    }
+
     /// Forgets text that is consumed and not held, after counting its lines.
     fn slide(&mut self) {
-        let held = self.hold.get().and_then(|from| usize::try_from(from - self.origin).ok());
-        let gone = held.map_or(self.pos, |held| held.min(self.pos));
+        let gone = self.kept();
         if gone == 0 {
             return;
         }
