@@ -281,13 +281,11 @@ impl<S: Sink> Canonicaliser<S> {
     }
 
     fn attributes(&mut self, start: Start<'_>) {
-        let attributes = start.attributes();
-        if attributes.len() <= 1 {
-            return attributes.for_each(|attribute| write_attribute(&mut self.sink, attribute));
-        }
-        let mut attributes: Vec<_> = attributes.collect();
+        let mut attributes: Vec<_> = start.attributes().collect();
         attributes.sort_unstable_by_key(|attribute| (attribute.namespace, attribute.local));
-        attributes.into_iter().for_each(|attribute| write_attribute(&mut self.sink, attribute));
+        for attribute in attributes {
+            write_attribute(&mut self.sink, attribute);
+        }
     }
 
     fn text(&mut self, text: &str) {

@@ -17,3 +17,4 @@ mod registry;
 mod replay;
 mod schema;
 mod stack;
+mod xml_oracle;

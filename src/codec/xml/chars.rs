@@ -91,10 +91,12 @@ pub(super) fn reference(name: &str) -> Result<char, RefusalCode> {
 pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
     const BLOCK: usize = 256;
     for (number, block) in text.chunks(BLOCK).enumerate() {
-        let suspect = block.iter().fold(false, |suspect, &byte| {
-            suspect | ((byte < 0x20) & !matches!(byte, 9 | 10 | 13)) | (byte == 0xEF)
-        });
-        if !suspect {
+        // Counting, unlike looking for the first, is done many bytes at a time.
+        let suspicious = |byte: &&u8| {
+            let control = **byte < 0x20 && !matches!(**byte, 9 | 10 | 13);
+            control || **byte == 0xEF
+        };
+        if block.iter().filter(suspicious).count() == 0 {
             continue;
         }
         let from = number * BLOCK;
@@ -127,7 +129,7 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
         let Ok(chunk) = <[u8; 8]>::try_from(chunk) else { break };
         let word = u64::from_le_bytes(chunk);
         // `<` and `>` differ in one bit.
-        let found = zero((word | ONES * 2) ^ (ONES * 0x3E)) | zero(word ^ (ONES * 0x26));
+        let found = zero((word | (ONES * 2)) ^ (ONES * 0x3E)) | zero(word ^ (ONES * 0x26));
         if found != 0 {
             return number * 8 + found.trailing_zeros() as usize / 8;
         }

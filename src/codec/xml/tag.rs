@@ -212,8 +212,7 @@ impl Core {
             match special {
                 _ if special == quote => break,
                 b'<' => return Err(self.error(RefusalCode::XmlMalformed, at).into()),
-                b'"' => at += 1,
-                b'\'' => at += 1,
+                b'"' | b'\'' => at += 1,
                 _ => {
                     self.tag.canonical = false;
                     self.scratch.push_str(&self.window.text[copied..at]);

@@ -1,5 +1,7 @@
 //! What the reader says of small documents, whole and cut by the window at every byte.
 
+use std::fmt::Write as _;
+
 use super::{Event, Limits, Reader, Writer};
 use crate::model::refusal::Refusal;
 use crate::model::refusal::RefusalCode::{self, *};
@@ -12,14 +14,14 @@ fn dump(document: &[u8]) -> Result<String, Refusal> {
     loop {
         let event = reader.next()?;
         if !matches!(event, Event::Text(_)) && !text.is_empty() {
-            out.push_str(&format!("{text:?}\n"));
+            writeln!(out, "{text:?}").unwrap();
             text.clear();
         }
         match event {
             Event::Start(start) => {
-                out.push_str(&format!("<{{{}}}{}", start.namespace(), start.local()));
+                write!(out, "<{{{}}}{}", start.namespace(), start.local()).unwrap();
                 for a in start.attributes() {
-                    out.push_str(&format!(" {{{}}}{}={:?}", a.namespace, a.local, a.value));
+                    write!(out, " {{{}}}{}={:?}", a.namespace, a.local, a.value).unwrap();
                 }
                 out.push_str(">\n");
             }
@@ -27,7 +29,7 @@ fn dump(document: &[u8]) -> Result<String, Refusal> {
                 assert!(!piece.is_empty());
                 text.push_str(piece);
             }
-            Event::End(end) => out.push_str(&format!("</{}>\n", end.local())),
+            Event::End(end) => writeln!(out, "</{}>", end.local()).unwrap(),
             Event::Eof => return Ok(out),
         }
     }
@@ -134,8 +136,8 @@ fn a_refusal_names_offset_line_and_column_in_the_source() {
     for filler in [0, 20_000, 70_000] {
         let document = format!("\u{FEFF}<a>\r\n{}\r\n  Ыы <b></c>", "x\r\n".repeat(filler));
         let place = dump(document.as_bytes()).unwrap_err().place.unwrap();
-        assert_eq!(place.offset as usize, document.find("</c>").unwrap());
-        assert_eq!((place.line as usize, place.column), (filler + 3, 9));
+        assert_eq!(place.offset, document.find("</c>").unwrap() as u64);
+        assert_eq!((place.line, place.column), (filler as u64 + 3, 9));
     }
 }
 

@@ -165,18 +165,12 @@ impl Window {
         }
         let bytes = &bytes[from..];
         let mut whole = if self.ended { bytes.len() } else { complete(bytes) };
-        let text = match simdutf8::basic::from_utf8(&bytes[..whole]) {
-            Ok(text) => text,
-            Err(_) => {
-                let good = match std::str::from_utf8(&bytes[..whole]) {
-                    Ok(text) => text.len(),
-                    Err(error) => error.valid_up_to(),
-                };
-                self.pending = Some(RefusalCode::XmlEncoding.into());
-                whole = good;
-                simdutf8::basic::from_utf8(&bytes[..good]).unwrap_or_default()
-            }
-        };
+        if simdutf8::basic::from_utf8(&bytes[..whole]).is_err() {
+            self.pending = Some(RefusalCode::XmlEncoding.into());
+            let error = simdutf8::compat::from_utf8(&bytes[..whole]).err();
+            whole = error.map_or(whole, |error| error.valid_up_to());
+        }
+        let text = simdutf8::basic::from_utf8(&bytes[..whole]).unwrap_or_default();
         let text = match first_forbidden(text.as_bytes()) {
             None => text,
             Some(at) => {

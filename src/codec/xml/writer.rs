@@ -1,6 +1,9 @@
 //! Writing small documents by hand: escaping, and a writer that keeps tags balanced.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+
+use super::chars::first_forbidden;
 
 /// Appends text escaped for element content, as canonicalisation writes it.
 pub fn escape_text(text: &str, into: &mut String) {
@@ -138,13 +141,10 @@ impl Writer {
 }
 
 /// The text without characters that XML does not have.
-fn clean(text: &str) -> std::borrow::Cow<'_, str> {
-    match super::chars::first_forbidden(text.as_bytes()) {
-        None => text.into(),
-        Some(_) => {
-            let forbidden =
-                |c: &char| super::chars::first_forbidden(c.to_string().as_bytes()).is_none();
-            text.chars().filter(forbidden).collect::<String>().into()
-        }
+fn clean(text: &str) -> Cow<'_, str> {
+    if first_forbidden(text.as_bytes()).is_none() {
+        return text.into();
     }
+    let allowed = |c: &char| first_forbidden(c.encode_utf8(&mut [0; 4]).as_bytes()).is_none();
+    text.chars().filter(allowed).collect::<String>().into()
 }

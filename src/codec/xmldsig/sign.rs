@@ -197,13 +197,13 @@ fn empty_tag_slash(xml: &[u8], begin: usize) -> usize {
 fn signed_info(plan: &Plan, transforms: &[&str], algorithm: SignatureAlgorithm) -> String {
     let mut uri = String::new();
     escape_attribute(&plan.uri, &mut uri);
-    let transforms: String = transforms
-        .iter()
-        .map(|algorithm| format!("<ds:Transform Algorithm=\"{algorithm}\"/>"))
-        .collect();
+    let mut wanted = String::new();
+    for transform in transforms {
+        wanted.extend(["<ds:Transform Algorithm=\"", transform, "\"/>"]);
+    }
     format!(
         "<ds:SignedInfo><ds:CanonicalizationMethod Algorithm=\"{EXCLUSIVE}\"/>\
-         <ds:SignatureMethod Algorithm=\"{}\"/><ds:Reference URI=\"{uri}\"><ds:Transforms>{transforms}\
+         <ds:SignatureMethod Algorithm=\"{}\"/><ds:Reference URI=\"{uri}\"><ds:Transforms>{wanted}\
          </ds:Transforms><ds:DigestMethod Algorithm=\"{}\"/><ds:DigestValue>{}</ds:DigestValue>\
          </ds:Reference></ds:SignedInfo>",
         algorithm.uri(),
