@@ -86,17 +86,20 @@ pub(super) fn reference(name: &str) -> Result<char, RefusalCode> {
     char::from_u32(code).filter(|&c| is_char(c)).ok_or(RefusalCode::XmlChar)
 }
 
+/// Says whether a control, or what may begin U+FFFE or U+FFFF, is among the bytes.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it looks at many bytes at once")]
+fn is_suspect(block: &[u8]) -> bool {
+    block.iter().fold(false, |suspect, &byte| {
+        suspect | ((byte < 0x20) & !matches!(byte, 9 | 10 | 13)) | (byte == 0xEF)
+    })
+}
+
 /// The first byte of a character that XML does not have: a control, U+FFFE or U+FFFF.
 /// `text` must be UTF-8.
 pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
     const BLOCK: usize = 256;
     for (number, block) in text.chunks(BLOCK).enumerate() {
-        // Counting, unlike looking for the first, is done many bytes at a time.
-        let suspicious = |byte: &&u8| {
-            let control = **byte < 0x20 && !matches!(**byte, 9 | 10 | 13);
-            control || **byte == 0xEF
-        };
-        if block.iter().filter(suspicious).count() == 0 {
+        if !is_suspect(block) {
             continue;
         }
         let from = number * BLOCK;
