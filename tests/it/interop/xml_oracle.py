@@ -66,6 +66,8 @@ class Maker:
         return f"<{tag}/>" if not children else f"<{tag}>{children}</{name}{self.rng.choice(['', ' '])}>"
 
     def document(self):
+        if self.rng.random() < 0.03:
+            return "<x>" + "".join(self.element(1, {"": ""}) + self.text() for _ in range(300)) + "</x>"
         head = self.rng.choice(["", '<?xml version="1.0" encoding="UTF-8"?>\r\n', "\ufeff", "<!-- before -->\n"])
         return head + self.element(0, {"": ""}) + self.rng.choice(["", "\n", "<!-- after -->"])
 
