@@ -16,7 +16,7 @@ use crate::ops::simulate::write::signed;
 use crate::storage::journal::{list, outbox};
 
 /// How long processing may take without the number of waiting packages going down.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often the journal is asked.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -92,7 +92,9 @@ impl Summary {
                 let Some(attempt) = attempts.first() else { continue };
                 let counts = attempt.counts.as_deref().unwrap_or("{}");
                 let counts: BTreeMap<String, Counts> = serde_json::from_str(counts)?;
-                counts.values().for_each(|counts| records.add(*counts));
+                for counts in counts.values() {
+                    records.add(*counts);
+                }
                 for finding in findings_of(db, attempt.id).await? {
                     let entry = findings.entry(finding.code.as_str());
                     entry.or_insert((finding.code, 0)).1 += 1;

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::stack::{Flavour, create_database, drop_database, required};
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running service.
 pub(crate) struct Site {
