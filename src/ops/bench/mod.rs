@@ -1,5 +1,6 @@
 //! `kontingent bench`: the figures of the README, measured on this machine.
 
+mod accept;
 pub mod load;
 pub mod material;
 pub mod packages;
@@ -45,6 +46,9 @@ pub async fn run(plan: &Plan, clock: Clock) -> Result<bool> {
     let supplier = Supplier::create(clock.now())?;
     if plan.wants("verify") {
         verify::run(&mut report, &supplier, clock.now())?;
+    }
+    if plan.wants("accept") {
+        accept::run(&mut report, plan, &supplier, clock).await?;
     }
     Ok(report.missed() == 0)
 }

@@ -1,0 +1,175 @@
+//! Acceptance: signed packages over HTTP into PostgreSQL, receipted, rung through RabbitMQ.
+//! Gateway and relay run in a process of their own; PostgreSQL, RabbitMQ and the load generator
+//! share the machine with it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use uuid::Uuid;
+
+use crate::args;
+use crate::model::clock::Clock;
+use crate::ops::bench::Plan;
+use crate::ops::bench::load::{self, Load, Request};
+use crate::ops::bench::material::{Supplier, fresh_database};
+use crate::ops::bench::packages;
+use crate::ops::bench::process::{Server, cpu_of_all};
+use crate::ops::bench::report::Report;
+use crate::storage::db::Db;
+
+/// Connections of the load generator.
+const CONNECTIONS: usize = 64;
+
+/// Sizes: name of the peers' package, students in ours that make as many bytes, packages sent,
+/// packages a second to reach.
+const SIZES: [(&str, u64, u64, f64); 3] = [
+    ("16 KB (10 records of the peers)", 3, 25_000, 2500.0),
+    ("132 KB (100 records)", 30, 8_000, 1000.0),
+    ("1.3 MB (1,000 records)", 300, 1_000, 150.0),
+];
+
+/// Addresses of a server that does not run yet.
+pub(super) fn free_addresses() -> Result<(SocketAddr, SocketAddr)> {
+    let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    Ok((one.local_addr()?, other.local_addr()?))
+}
+
+/// Measures every size.
+///
+/// # Errors
+/// When PostgreSQL or RabbitMQ are not named, or a package is not accepted.
+pub(super) async fn run(
+    report: &mut Report,
+    plan: &Plan,
+    supplier: &Supplier,
+    clock: Clock,
+) -> Result<()> {
+    let postgres = plan.database.as_deref().context("acceptance needs --database")?;
+    let broker = plan.broker.clone().context("acceptance needs --broker")?;
+    let (db, url) = fresh_database(postgres, "kontingent_bench_accept").await?;
+    supplier.register(&db, clock).await?;
+    let data = tempfile::tempdir()?;
+    let (address, health) = free_addresses()?;
+    let variables = [
+        ("KONTINGENT_DATABASE__URL", url),
+        ("KONTINGENT_BROKER__URL", broker),
+        ("KONTINGENT_BROKER__PREFIX", format!("bench-{}", Uuid::new_v4().simple())),
+        ("KONTINGENT_HTTP__LISTEN", address.to_string()),
+        ("KONTINGENT_HEALTH__LISTEN", health.to_string()),
+    ];
+    let server = Server::start("gateway", data.path(), &variables).await?;
+    for (size, (name, students, count, target)) in SIZES.into_iter().enumerate() {
+        let count = (count / plan.divide).max(u64::try_from(CONNECTIONS)?);
+        let first = u64::try_from(size)? << 32;
+        let requests = requests(supplier, address, clock, first, students, count)?;
+        let bytes = requests.iter().map(|request| request.len()).sum::<usize>();
+        let name = format!("accept {name}, {:.1} KB", kilobytes(bytes, requests.len()));
+        measure(report, &server, &name, target, address, requests, &db).await?;
+    }
+    report.note("accept, peak memory of the gateway", mebibytes(server.peak()?), "MiB");
+    server.stop().await
+}
+
+fn requests(
+    supplier: &Supplier,
+    address: SocketAddr,
+    clock: Clock,
+    first: u64,
+    students: u64,
+    count: u64,
+) -> Result<Vec<Request>> {
+    (0..count)
+        .map(|n| {
+            let header = packages::header(&supplier.mnemonic, first + n, clock.now());
+            let path = format!("/api/v1/packages/{}", header.package_id);
+            let xml = packages::students(Vec::new(), header, n * students..(n + 1) * students)?;
+            Ok(load::put(address, &path, &supplier.signer.sign_enveloped(&xml)?))
+        })
+        .collect()
+}
+
+async fn measure(
+    report: &mut Report,
+    server: &Server,
+    name: &str,
+    target: f64,
+    address: SocketAddr,
+    requests: Vec<Request>,
+    db: &Db,
+) -> Result<()> {
+    let warm: Vec<Request> = requests.iter().take(CONNECTIONS).cloned().collect();
+    ensure!(load::run(address, warm, 4).await?.failures == 0, "the warm-up was refused");
+    let count = requests.len();
+    let before = Spent::now(server)?;
+    let load = load::run(address, requests, CONNECTIONS).await?;
+    let after = Spent::now(server)?;
+    ensure!(load.failures == 0, "{} packages were refused", load.failures);
+    report.at_least(name, load.per_second(), "packages/s", target);
+    latency(report, &load);
+    before.until(&after, report, count);
+    settle(db).await
+}
+
+fn latency(report: &mut Report, load: &Load) {
+    report.note("  p50", milliseconds(load.percentile(50)), "ms");
+    report.at_most("  p99 at 64 connections", milliseconds(load.percentile(99)), "ms", 120.0);
+}
+
+/// Waits until the relay has rung for everything.
+async fn settle(db: &Db) -> Result<()> {
+    for _ in 0..600 {
+        let row = db.query_one("SELECT count(*) FROM outbox", args![]).await?;
+        let waiting: i64 = row.map_or(Ok(0), |row| row.get(0))?;
+        if waiting == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    anyhow::bail!("the outbox does not empty")
+}
+
+/// Processor time of everybody who takes part.
+pub(super) struct Spent {
+    service: Duration,
+    postgres: Duration,
+    broker: Duration,
+    load: Duration,
+}
+
+impl Spent {
+    /// So far.
+    pub(super) fn now(server: &Server) -> Result<Self> {
+        Ok(Self {
+            service: server.cpu()?,
+            postgres: cpu_of_all("postgres"),
+            broker: cpu_of_all("beam"),
+            load: super::process::cpu_of(std::process::id())?,
+        })
+    }
+
+    /// Prints what one of `count` things cost each of them.
+    pub(super) fn until(&self, after: &Self, report: &mut Report, count: usize) {
+        let each = |from: Duration, to: Duration| {
+            milliseconds(to.saturating_sub(from)) / f64::from(u32::try_from(count).unwrap_or(1))
+        };
+        report.note("  cpu of the service", each(self.service, after.service), "ms each");
+        report.note("  cpu of PostgreSQL", each(self.postgres, after.postgres), "ms each");
+        report.note("  cpu of RabbitMQ", each(self.broker, after.broker), "ms each");
+        report.note("  cpu of the load generator", each(self.load, after.load), "ms each");
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn kilobytes(bytes: usize, count: usize) -> f64 {
+    bytes as f64 / count.max(1) as f64 / 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+pub(super) fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
