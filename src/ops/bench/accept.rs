@@ -24,9 +24,9 @@ const CONNECTIONS: usize = 64;
 /// Sizes: name of the peers' package, students in ours that make as many bytes, packages sent,
 /// packages a second to reach.
 const SIZES: [(&str, u64, u64, f64); 3] = [
-    ("16 KB (10 records of the peers)", 3, 25_000, 2500.0),
-    ("132 KB (100 records)", 30, 8_000, 1000.0),
-    ("1.3 MB (1,000 records)", 300, 1_000, 150.0),
+    ("16 KB (10 records of the peers)", 10, 25_000, 2500.0),
+    ("132 KB (100 records)", 81, 8_000, 1000.0),
+    ("1.3 MB (1,000 records)", 800, 1_000, 150.0),
 ];
 
 /// Addresses of a server that does not run yet.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::process::{Child, Command};
 
+use crate::http::tls;
+
 /// Clock ticks a second in `/proc/<pid>/stat`; fixed by the kernel's interface.
 const TICKS: f64 = 100.0;
 
@@ -26,6 +28,7 @@ impl Server {
     /// # Errors
     /// When it ends early or is not ready within 20 seconds.
     pub async fn start(roles: &str, data: &Path, variables: &[(&str, String)]) -> Result<Self> {
+        tls::install_provider();
         let program = std::env::current_exe()?;
         let health = variables
             .iter()
