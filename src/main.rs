@@ -6,6 +6,11 @@ use clap::Parser;
 use kontingent::app::cli::Cli;
 use kontingent::app::run::dispatch;
 
+/// Frees and reuses small blocks at a fraction of the cost of the system's allocator, which took
+/// a sixth of the gateway's time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match dispatch(Cli::parse()).await {

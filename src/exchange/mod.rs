@@ -46,6 +46,9 @@ const COMMIT_QUEUE: usize = 1024;
 /// Refusals waiting to be written; more are only counted.
 const REFUSED_QUEUE: usize = 256;
 
+/// Large bodies examined at the same time, each on a thread that mostly waits for the network.
+const LARGE_DELIVERIES: usize = 32;
+
 /// Spooled packages committed at the same time.
 const LARGE_COMMITS: usize = 2;
 
@@ -97,7 +100,6 @@ impl Exchange {
     pub fn new(parts: Parts) -> Self {
         let (commits, commit_queue) = mpsc::channel(COMMIT_QUEUE);
         let (refused, refused_queue) = mpsc::channel(REFUSED_QUEUE);
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let ids = Ids::new(parts.db.clone());
         Self(Arc::new(Inner {
             registry: Registry::new(parts.db.clone(), ids.clone()),
@@ -109,7 +111,7 @@ impl Exchange {
             doorbell: parts.doorbell,
             deliveries: Semaphore::new(parts.settings.concurrent_deliveries),
             settings: parts.settings,
-            large: Arc::new(Semaphore::new(threads * 2)),
+            large: Arc::new(Semaphore::new(LARGE_DELIVERIES)),
             large_commits: Semaphore::new(LARGE_COMMITS),
             commits,
             commit_queue: Arc::new(Mutex::new(commit_queue)),

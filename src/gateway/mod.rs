@@ -24,7 +24,7 @@ use crate::storage::supplier;
 
 /// Deliveries of one peer examined at the same time: all, and those not small.
 const DELIVERIES_PER_PEER: usize = 128;
-const LARGE_DELIVERIES_PER_PEER: usize = 4;
+const LARGE_DELIVERIES_PER_PEER: usize = 16;
 
 /// Wrong names of packages one peer may try in a minute.
 const MISSES_PER_MINUTE: u32 = 60;

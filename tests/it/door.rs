@@ -22,27 +22,27 @@ use uuid::Uuid;
 use crate::stack::{Flavour, Stack, header, package, persons};
 
 /// Mnemonic of the first supplier.
-pub const SUPPLIER: &str = "DIARY0001";
+pub(crate) const SUPPLIER: &str = "DIARY0001";
 
 /// Token of the operator `anna`.
-pub const TOKEN: &str = "token-of-anna";
+pub(crate) const TOKEN: &str = "token-of-anna";
 
 /// A gateway that serves.
-pub struct Door {
-    pub address: SocketAddr,
-    pub stack: Stack,
-    pub stop: CancellationToken,
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) stack: Stack,
+    pub(crate) stop: CancellationToken,
     served: JoinHandle<()>,
 }
 
 impl Door {
     /// Opens a door in the clear.
-    pub async fn open(limits: Limits) -> Self {
+    pub(crate) async fn open(limits: Limits) -> Self {
         Self::open_with(limits, |_, _| None).await
     }
 
     /// Opens a door; `tls` makes an acceptor of an authority and a folder for files.
-    pub async fn open_with(
+    pub(crate) async fn open_with(
         limits: Limits,
         tls: impl FnOnce(&Authority, &Path) -> Option<TlsAcceptor>,
     ) -> Self {
@@ -68,12 +68,12 @@ impl Door {
     }
 
     /// Address of a path, in the clear.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// A package of the first supplier with so many persons.
-    pub fn package(&self, id: PackageId, count: usize) -> Vec<u8> {
+    pub(crate) fn package(&self, id: PackageId, count: usize) -> Vec<u8> {
         let supplier = &self.stack.suppliers[0];
         let mut header = header(supplier);
         header.package_id = id;
@@ -81,7 +81,7 @@ impl Door {
     }
 
     /// Fails if anything of a package was stored or left behind.
-    pub async fn holds_nothing(&self) {
+    pub(crate) async fn holds_nothing(&self) {
         let sql = "SELECT (SELECT count(*) FROM package) + (SELECT count(*) FROM attempt) \
             + (SELECT count(*) FROM content) + (SELECT count(*) FROM outbox)";
         let row = self.stack.exchange.db().query_one(sql, vec![]).await.unwrap().unwrap();
@@ -90,12 +90,12 @@ impl Door {
     }
 
     /// Number of files in the spool.
-    pub fn spooled(&self) -> usize {
+    pub(crate) fn spooled(&self) -> usize {
         std::fs::read_dir(self.stack.directory.path().join("spool")).unwrap().count()
     }
 
     /// Stops the door, then the exchange.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.stop.cancel();
         let served = tokio::time::timeout(Duration::from_secs(20), self.served).await;
         served.expect("the door drains").unwrap();
@@ -104,11 +104,11 @@ impl Door {
 }
 
 /// A package id never used before.
-pub fn new_id() -> PackageId {
+pub(crate) fn new_id() -> PackageId {
     PackageId(Uuid::new_v4())
 }
 
 /// Randomness for serial numbers of certificates.
-pub fn random() -> StdRng {
+pub(crate) fn random() -> StdRng {
     StdRng::from_os_rng()
 }

@@ -316,12 +316,10 @@ async fn the_openapi_document_tells_the_truth() {
             ));
             let mut request = client().request(method, url).bearer_auth(TOKEN);
             if operation.get("requestBody").is_some() {
-                let package = path.contains("{id}");
-                request = match package {
-                    true => {
-                        request.header("content-type", "application/xml").body(door.package(id, 1))
-                    }
-                    false => request.json(&json!({"reason": "x", "filter": {"state": "failed"}})),
+                request = if path.contains("{id}") {
+                    request.header("content-type", "application/xml").body(door.package(id, 1))
+                } else {
+                    request.json(&json!({"reason": "x", "filter": {"state": "failed"}}))
                 };
             }
             let response = request.send().await.unwrap();

@@ -162,7 +162,7 @@ async fn settle(ground: &Ground, packages: i64) {
         if registered == packages {
             return;
         }
-        if began.elapsed() > Duration::from_secs(120) {
+        if began.elapsed() > Duration::from_mins(2) {
             let log = std::fs::read_to_string(ground.directory.path().join("log")).unwrap();
             let tail: Vec<&str> = log.lines().rev().take(30).collect();
             panic!("{registered} of {packages} registered\n{}", tail.join("\n"));

@@ -1,5 +1,15 @@
 //! Integration tests: one binary, real components.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::too_many_lines, clippy::large_futures, reason = "a test tells one story")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::type_complexity,
+    reason = "counts of a test are small, and rows are compared as tuples"
+)]
+
 mod chaos;
 mod cli;
 mod door;

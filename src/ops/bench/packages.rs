@@ -9,6 +9,9 @@ use crate::model::ids::PackageId;
 use crate::model::kind::Kind;
 use crate::model::package::{Header, Mode, Scope};
 
+/// Element names and values of one record.
+type Fields = Vec<(&'static str, String)>;
+
 /// Records that one student gives.
 pub const RECORDS_PER_STUDENT: u64 = 7;
 
@@ -142,8 +145,7 @@ pub fn students<W: std::io::Write>(
     ]
     .to_vec();
     let mut writer = Writer::new(out, "package", &header)?;
-    let blocks: [fn(u64) -> Vec<(&'static str, String)>; 5] =
-        [person, document, address, contact, membership];
+    let blocks: [fn(u64) -> Fields; 5] = [person, document, address, contact, membership];
     let kinds =
         [Kind::Person, Kind::IdentityDocument, Kind::Address, Kind::Contact, Kind::Membership];
     for (kind, block) in kinds.into_iter().zip(blocks) {
@@ -188,7 +190,7 @@ fn born(n: u64) -> NaiveDate {
     NaiveDate::from_ymd_opt(2010, 1, 1).unwrap_or_default() + Days::new(n * 7 % 3650)
 }
 
-fn person(n: u64) -> Vec<(&'static str, String)> {
+fn person(n: u64) -> Fields {
     let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let family = format!(
         "{}{}{}",
@@ -209,7 +211,7 @@ fn person(n: u64) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn document(n: u64) -> Vec<(&'static str, String)> {
+fn document(n: u64) -> Fields {
     vec![
         ("ExternalId", format!("d{n}")),
         ("Person", format!("p{n}")),
@@ -221,7 +223,7 @@ fn document(n: u64) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn address(n: u64) -> Vec<(&'static str, String)> {
+fn address(n: u64) -> Fields {
     let (street, house, flat) = (n % 300 + 1, n % 97 + 1, n % 140 + 1);
     vec![
         ("ExternalId", format!("a{n}")),
@@ -234,7 +236,7 @@ fn address(n: u64) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn contact(n: u64) -> Vec<(&'static str, String)> {
+fn contact(n: u64) -> Fields {
     vec![
         ("ExternalId", format!("t{n}")),
         ("Person", format!("p{n}")),
@@ -243,7 +245,7 @@ fn contact(n: u64) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn membership(n: u64) -> Vec<(&'static str, String)> {
+fn membership(n: u64) -> Fields {
     vec![
         ("ExternalId", format!("m{n}")),
         ("Person", format!("p{n}")),
@@ -254,7 +256,7 @@ fn membership(n: u64) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn mark_pair(n: u64) -> [Vec<(&'static str, String)>; 2] {
+fn mark_pair(n: u64) -> [Fields; 2] {
     [0, 1].map(|which| {
         vec![
             ("ExternalId", format!("k{n}-{which}")),

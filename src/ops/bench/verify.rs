@@ -33,7 +33,7 @@ pub(super) fn run(report: &mut Report, supplier: &Supplier, now: DateTime<Utc>) 
             store.verify(&signature, now)?;
             times += 1;
         }
-        let cpu = (cpu_of(std::process::id())? - before).as_secs_f64();
+        let cpu = cpu_of(std::process::id())?.saturating_sub(before).as_secs_f64();
         let megabytes = f64::from(u32::try_from(package.len())?) / 1e6;
         let rate = megabytes * f64::from(times) / cpu;
         let name = format!(

@@ -10,7 +10,7 @@ use openssl::x509::X509;
 use crate::door::{Door, SUPPLIER};
 
 /// Runs a script of this folder; it must succeed.
-pub fn python(script: &str, arguments: &[&str]) {
+pub(crate) fn python(script: &str, arguments: &[&str]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = Command::new(root.join("deploy/dev/python")).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
