@@ -6,6 +6,7 @@ pub mod bench;
 mod certificate;
 pub mod demo;
 pub mod dictionary;
+pub mod federal_client;
 pub mod federal_system;
 pub mod output;
 pub mod package;

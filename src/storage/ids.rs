@@ -136,8 +136,9 @@ impl Ids {
     }
 }
 
+/// Ids in hand; fewer than none when the name is new, so that even asking for none reserves a block.
 fn left(blocks: &Blocks, name: &str) -> i64 {
-    blocks.get(name).map_or(0, |block| block.end - block.start)
+    blocks.get(name).map_or(-1, |block| block.end - block.start)
 }
 
 fn cut(blocks: &mut Blocks, name: &str, wanted: i64) -> Option<Range<i64>> {

@@ -2,21 +2,21 @@
 //! Gateway and relay run in a process of their own; PostgreSQL, RabbitMQ and the load generator
 //! share the machine with it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bytes::Bytes;
-use uuid::Uuid;
 
 use crate::args;
 use crate::model::clock::Clock;
 use crate::ops::bench::Plan;
 use crate::ops::bench::load::{self, Request};
-use crate::ops::bench::material::{Supplier, fresh_database};
+use crate::ops::bench::material::Supplier;
 use crate::ops::bench::packages::{self, RECORDS_PER_STUDENT};
 use crate::ops::bench::process::{Server, cpu_of_all};
 use crate::ops::bench::report::Report;
+use crate::ops::bench::stand::Stand;
 use crate::storage::db::Db;
 
 /// One size of package, as the peers of the README measure it.
@@ -38,12 +38,6 @@ const SIZES: [Size; 3] = [
     Size { name: "1.3 MB", students: 780, count: 1_000, connections: 8, target: 150.0 },
 ];
 
-/// Addresses of a server that does not run yet.
-pub(super) fn free_addresses() -> Result<(SocketAddr, SocketAddr)> {
-    let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
-    Ok((one.local_addr()?, other.local_addr()?))
-}
-
 /// Measures every size.
 ///
 /// # Errors
@@ -54,25 +48,13 @@ pub(super) async fn run(
     supplier: &Supplier,
     clock: Clock,
 ) -> Result<()> {
-    let postgres = plan.database.as_deref().context("acceptance needs --database")?;
-    let broker = plan.broker.clone().context("acceptance needs --broker")?;
-    let (db, url) = fresh_database(postgres, "kontingent_bench_accept").await?;
-    supplier.register(&db, clock).await?;
-    let data = tempfile::tempdir()?;
-    let (address, health) = free_addresses()?;
-    let variables = [
-        ("KONTINGENT_DATABASE__URL", url),
-        ("KONTINGENT_BROKER__URL", broker),
-        ("KONTINGENT_BROKER__PREFIX", format!("bench-{}", Uuid::new_v4().simple())),
-        ("KONTINGENT_HTTP__LISTEN", address.to_string()),
-        ("KONTINGENT_HEALTH__LISTEN", health.to_string()),
-    ];
-    let server = Server::start("gateway", data.path(), &variables).await?;
+    let stand = Stand::build(plan, "accept", supplier, clock).await?;
+    let (server, address) = (stand.serve("gateway").await?, stand.address);
     for (first, size) in (0..).step_by(1 << 32).zip(SIZES) {
         let count = (size.count / plan.divide).max(u64::try_from(2 * size.connections)?);
         let requests = requests(supplier, address, clock, first, size.students, count)?;
         measure(report, &server, &size, address, requests).await?;
-        settle(&db).await?;
+        settle(&stand.db).await?;
     }
     report.note("accept, peak memory of the gateway", mebibytes(server.peak()?), "MiB");
     server.stop().await
@@ -125,7 +107,7 @@ async fn measure(
     } else {
         report.note("  p99", p99, "ms");
     }
-    before.until(&after, report, count);
+    before.until(&after, report, count, "package");
     Ok(())
 }
 
@@ -162,14 +144,15 @@ impl Spent {
     }
 
     /// Prints what one of `count` things cost each of them.
-    pub(super) fn until(&self, after: &Self, report: &mut Report, count: usize) {
+    pub(super) fn until(&self, after: &Self, report: &mut Report, count: usize, what: &str) {
         let each = |from: Duration, to: Duration| {
             milliseconds(to.saturating_sub(from)) / f64::from(u32::try_from(count).unwrap_or(1))
         };
-        report.note("  cpu of the service", each(self.service, after.service), "ms each");
-        report.note("  cpu of PostgreSQL", each(self.postgres, after.postgres), "ms each");
-        report.note("  cpu of RabbitMQ", each(self.broker, after.broker), "ms each");
-        report.note("  cpu of the load generator", each(self.load, after.load), "ms each");
+        let unit = format!("ms a {what}");
+        report.note("  cpu of the service", each(self.service, after.service), &unit);
+        report.note("  cpu of PostgreSQL", each(self.postgres, after.postgres), &unit);
+        report.note("  cpu of RabbitMQ", each(self.broker, after.broker), &unit);
+        report.note("  cpu of the load generator", each(self.load, after.load), &unit);
     }
 }
 

@@ -1,11 +1,15 @@
 //! `kontingent bench`: the figures of the README, measured on this machine.
 
 mod accept;
+mod apply;
+mod federal;
 pub mod load;
 pub mod material;
+mod memory;
 pub mod packages;
 pub mod process;
 pub mod report;
+mod stand;
 mod verify;
 
 use anyhow::Result;
@@ -49,6 +53,15 @@ pub async fn run(plan: &Plan, clock: Clock) -> Result<bool> {
     }
     if plan.wants("accept") {
         accept::run(&mut report, plan, &supplier, clock).await?;
+    }
+    if plan.wants("start") {
+        memory::start(&mut report, plan, &supplier, clock).await?;
+    }
+    if plan.wants("memory") {
+        memory::run(&mut report, plan, &supplier, clock).await?;
+    }
+    if plan.wants("apply") || plan.wants("federal") {
+        apply::run(&mut report, plan, &supplier, clock).await?;
     }
     Ok(report.missed() == 0)
 }

@@ -90,37 +90,43 @@ pub fn header(supplier: &str, number: u64, snapshot_at: DateTime<Utc>) -> Header
     }
 }
 
-/// The package of schools and classes that `students` students need, unsigned.
+/// The package of schools and classes that these students need, unsigned.
 ///
 /// # Errors
 /// Never on a `Vec`; the writer's signature has it.
-pub fn schools(mut header: Header, students: u64) -> std::io::Result<Vec<u8>> {
-    let (schools, classes) = (students.div_ceil(SCHOOL), students.div_ceil(CLASS));
-    header.counts = vec![(Kind::Organisation, schools), (Kind::ClassGroup, classes)];
+pub fn schools(mut header: Header, students: std::ops::Range<u64>) -> std::io::Result<Vec<u8>> {
+    let schools = students.start / SCHOOL..students.end.div_ceil(SCHOOL);
+    let classes = students.start / CLASS..students.end.div_ceil(CLASS);
+    let count = |range: &std::ops::Range<u64>| range.end - range.start;
+    header.counts =
+        vec![(Kind::Organisation, count(&schools)), (Kind::ClassGroup, count(&classes))];
     let mut writer = Writer::new(Vec::new(), "package", &header)?;
-    for n in 0..schools {
-        let inn = inn(590_000_000 + n);
-        let (id, name) = (format!("s{n}"), format!("Средняя общеобразовательная школа № {n}"));
-        let fields = [
-            ("ExternalId", id.as_str()),
-            ("FullName", &name),
-            ("Type", "12"),
-            ("Status", "1"),
-            ("Inn", &inn),
-        ];
-        writer.record(Kind::Organisation, given(&fields))?;
+    for n in schools {
+        record(&mut writer, Kind::Organisation, &school(n))?;
     }
-    for n in 0..classes {
-        let (id, school) = (format!("c{n}"), format!("s{}", n * CLASS / SCHOOL));
-        let (name, parallel) = (format!("{} А", n % 11 + 1), (n % 11 + 1).to_string());
-        let fields = [
-            ("ExternalId", id.as_str()),
-            ("Organisation", &school),
-            ("SchoolYear", "2026/2027"),
-            ("Name", &name),
-            ("Parallel", &parallel),
-        ];
-        writer.record(Kind::ClassGroup, given(&fields))?;
+    for n in classes {
+        record(&mut writer, Kind::ClassGroup, &class(n))?;
+    }
+    writer.finish()
+}
+
+/// A package of these students with nothing but their enrolment, unsigned.
+///
+/// # Errors
+/// When writing fails.
+pub fn enrolments<W: std::io::Write>(
+    out: W,
+    mut header: Header,
+    range: std::ops::Range<u64>,
+) -> std::io::Result<W> {
+    let count = range.end - range.start;
+    header.counts = vec![(Kind::Person, count), (Kind::Membership, count)];
+    let mut writer = Writer::new(out, "package", &header)?;
+    for n in range.clone() {
+        record(&mut writer, Kind::Person, &person(n))?;
+    }
+    for n in range {
+        record(&mut writer, Kind::Membership, &membership(n))?;
     }
     writer.finish()
 }
@@ -150,12 +156,12 @@ pub fn students<W: std::io::Write>(
         [Kind::Person, Kind::IdentityDocument, Kind::Address, Kind::Contact, Kind::Membership];
     for (kind, block) in kinds.into_iter().zip(blocks) {
         for n in range.clone() {
-            writer.record(kind, block(n).iter().map(|(name, value)| (*name, Some(&**value))))?;
+            record(&mut writer, kind, &block(n))?;
         }
     }
     for n in range {
         for mark in mark_pair(n) {
-            writer.record(Kind::Mark, mark.iter().map(|(name, value)| (*name, Some(&**value))))?;
+            record(&mut writer, Kind::Mark, &mark)?;
         }
     }
     writer.finish()
@@ -177,8 +183,33 @@ fn inn(nine: u64) -> String {
     format!("{digits}{}", sum % 11 % 10)
 }
 
-fn given<'a>(fields: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-    fields.iter().map(|(name, value)| (*name, Some(*value)))
+fn record<W: std::io::Write>(
+    writer: &mut Writer<W>,
+    kind: Kind,
+    fields: &Fields,
+) -> std::io::Result<()> {
+    writer.record(kind, fields.iter().map(|(name, value)| (*name, Some(value.as_str()))))
+}
+
+fn school(n: u64) -> Fields {
+    vec![
+        ("ExternalId", format!("s{n}")),
+        ("FullName", format!("Средняя общеобразовательная школа № {n}")),
+        ("Type", "12".to_owned()),
+        ("Status", "1".to_owned()),
+        ("Inn", inn(590_000_000 + n)),
+    ]
+}
+
+fn class(n: u64) -> Fields {
+    let parallel = n % 11 + 1;
+    vec![
+        ("ExternalId", format!("c{n}")),
+        ("Organisation", format!("s{}", n * CLASS / SCHOOL)),
+        ("SchoolYear", "2026/2027".to_owned()),
+        ("Name", format!("{parallel} А")),
+        ("Parallel", parallel.to_string()),
+    ]
 }
 
 fn pick(list: &[&'static str], n: u64) -> &'static str {

@@ -34,7 +34,8 @@ pub struct Open {
 }
 
 /// The next open rows of a kind in the extent of a package, by external id after `after`.
-/// Rows that something newer has set are not among them.
+/// Rows that something newer has set are not among them, nor those last set by a package of
+/// another type, for which this one does not speak.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -68,6 +69,14 @@ pub async fn open(
     // Of packages read at the same instant the later one is newer.
     args.push(stamp.package_no.into());
     write!(sql, " AND (t.as_of<$3 OR t.package_no<=${})", args.len()).unwrap_or_default();
+    // A list of learners says nothing of the documents that a list of staff has brought.
+    write!(
+        sql,
+        " AND EXISTS (SELECT 1 FROM package p, package q WHERE p.no=t.package_no AND q.no=${} \
+         AND p.package_type=q.package_type)",
+        args.len()
+    )
+    .unwrap_or_default();
     if let Some(organisation) = extent.organisation {
         args.push(organisation.into());
         sql.push_str(&within(spec, args.len()));
