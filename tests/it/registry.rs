@@ -123,6 +123,25 @@ impl World {
         let supplier = supplier_of(&header.supplier);
         let mut tx = self.db.begin().await.unwrap();
         supplier::save(&mut tx, &supplier).await.unwrap();
+        // The row of the journal that closing looks at.
+        let sql = format!(
+            "INSERT INTO package (no,supplier_id,package_id,sha256,content_bytes,parts,records,\
+             package_type,mode,scope,snapshot_at,test,header,signer_sha256,peer,received_at,state,\
+             state_at) VALUES ($1,$2,$3,$4,0,0,0,$5,$6,'REGION',$7,false,'{{}}','','',$7,\
+             'received',{}) ON CONFLICT DO NOTHING",
+            tx.now_sql()
+        );
+        let hash = vec![0_u8; 32];
+        let args = args![
+            no,
+            supplier.id.0,
+            header.package_id.0,
+            hash,
+            header.package_type.as_str(),
+            header.mode.as_str(),
+            header.snapshot_at
+        ];
+        tx.execute(&sql, args).await.unwrap();
         tx.commit().await.unwrap();
         let mut applier = self.registry.begin(&supplier, PackageNo(no), header).await.unwrap();
         if evidence::is_needed(header) {
