@@ -8,6 +8,7 @@ use crate::model::record::{Setting, Value};
 use crate::storage::db::{DbError, Tx};
 use crate::storage::registry::change::{self, CLOSED_AT, Change, Key};
 use crate::storage::registry::deferred::{self, Parked};
+use crate::storage::registry::row::Current;
 use crate::storage::registry::{matching, reference, row, snapshot};
 
 /// What a record changes of its row.
@@ -63,11 +64,15 @@ impl Applier {
         let (spec, stamp) = (work.spec, work.stamp);
         let mut created = Vec::new();
         let mut updated = Vec::new();
-        for entity in work.entities.iter().filter(|entity| entity.changed) {
+        for entity in work.entities.iter_mut().filter(|entity| entity.changed) {
+            let row = &mut entity.row;
+            let cells = std::mem::take(&mut row.cells);
+            let external_id = std::mem::take(&mut row.external_id);
+            let row = Current { external_id, cells, ..*row };
             if entity.is_new {
-                created.push(entity.row.clone());
+                created.push(row);
             } else {
-                updated.push(entity.row.clone());
+                updated.push(row);
             }
         }
         let memberships = if spec.kind == Kind::Membership {

@@ -29,7 +29,7 @@ use crate::storage::db::{Db, DbError, Tx};
 use crate::storage::dictionary;
 use crate::storage::ids::Ids;
 use crate::storage::registry::change::Stamp;
-use crate::storage::registry::deferred;
+use crate::storage::registry::{deferred, plan_for_growth};
 use crate::storage::supplier::{self, Supplier};
 
 /// What applying needs in every package; one a process, cheap to clone.
@@ -174,6 +174,7 @@ impl Applier {
     /// Any [`DbError`]; after `Conflict` and `Duplicate` the batch may be tried again by a new
     /// applier.
     pub async fn apply(&mut self, tx: &mut Tx, batch: Batch) -> Result<BatchResult, DbError> {
+        plan_for_growth(tx).await?;
         let mut result = BatchResult::default();
         let mut drafts = batch.drafts.into_iter().peekable();
         let mut arrived = Vec::new();
@@ -208,9 +209,8 @@ impl Applier {
         self.resolve(tx, work).await?;
         self.cross_check(work);
         self.merge(tx, work).await?;
-        self.write(tx, work).await?;
         self.references.learn(work);
-        Ok(())
+        self.write(tx, work).await
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::ids::SupplierId;
 use crate::model::kind::Kind;
 use crate::storage::db::{DbError, Tx};
 use crate::storage::input::{Column, Input};
+use crate::storage::registry::probe;
 
 /// Name under which the history keeps the closing of a row; not a field of any kind.
 pub const CLOSED_AT: &str = "closed_at";
@@ -105,8 +106,8 @@ pub async fn newest(
     let input = Input::new().column("id", Column::Int(ids));
     let sql = format!(
         "WITH {{input}} SELECT c.entity_id,c.as_of,c.package_no,c.record,c.fields \
-         FROM input i JOIN {} c ON c.entity_id=i.id",
-        table(kind)
+         FROM input i {}",
+        probe(tx.is_postgres(), table(kind), "c", "c.entity_id=i.id")
     );
     let mut found: HashMap<i64, HashMap<String, Key>> = HashMap::new();
     for row in tx.query_input(&sql, input, vec![]).await? {

@@ -8,6 +8,8 @@ use crate::model::kind::Kind;
 use crate::storage::db::{Db, DbError, Tx};
 use crate::storage::input::{Column, Input};
 use crate::storage::registry::change::Stamp;
+use crate::storage::registry::probe;
+use crate::storage::registry::reference::names;
 
 /// How long a record waits, in seconds.
 const PATIENCE: u64 = 7 * 24 * 3600;
@@ -110,13 +112,18 @@ pub async fn due(
 ) -> Result<Vec<Due>, DbError> {
     let (now, _) = clock(tx);
     let sql = format!(
-        "WITH {{input}} SELECT d.id,d.package_no,d.as_of,d.kind,d.draft FROM input i \
-         JOIN deferred_record d ON d.supplier_id=$1 AND d.missing_kind=$2 \
-         AND d.missing_external_id=i.external_id \
-         WHERE d.applied_package IS NULL AND d.expires_at>{now} ORDER BY d.id"
+        "WITH {{input}} SELECT d.id,d.package_no,d.as_of,d.kind,d.draft FROM input i {} \
+         WHERE d.applied_package IS NULL AND d.expires_at>{now} ORDER BY d.id",
+        probe(
+            tx.is_postgres(),
+            "deferred_record",
+            "d",
+            "d.supplier_id=i.supplier_id AND d.missing_kind=i.kind \
+             AND d.missing_external_id=i.external_id AND d.applied_package IS NULL"
+        )
     );
-    let input = Input::new().column("external_id", Column::Text(external_ids));
-    let rows = tx.query_input(&sql, input, args![supplier.0, kind.element()]).await?;
+    let input = names(kind, supplier, external_ids);
+    let rows = tx.query_input(&sql, input, vec![]).await?;
     let mut found = Vec::new();
     for row in rows {
         let name: String = row.get(3)?;

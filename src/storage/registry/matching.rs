@@ -7,6 +7,7 @@ use crate::model::ids::SupplierId;
 use crate::model::kind::Kind;
 use crate::storage::db::{DbError, Row, Tx};
 use crate::storage::input::{Column, Input};
+use crate::storage::registry::probe;
 
 /// Advisory locks of registration: one of so many a key.
 const LOCKS: i64 = 1 << 16;
@@ -75,8 +76,8 @@ pub async fn lock(tx: &mut Tx, keys: impl Iterator<Item = i64>) -> Result<(), Db
 /// Any [`DbError`].
 pub async fn by_snils(tx: &mut Tx, numbers: Vec<Option<String>>) -> Result<Vec<Person>, DbError> {
     let sql = format!(
-        "WITH {{input}} SELECT {PERSON} FROM input i JOIN person p ON p.snils=i.snils \
-         WHERE p.merged_into IS NULL"
+        "WITH {{input}} SELECT {PERSON} FROM input i {} WHERE p.merged_into IS NULL",
+        probe(tx.is_postgres(), "person", "p", "p.snils=i.snils")
     );
     let input = Input::new().column("snils", Column::Text(numbers));
     tx.query_input(&sql, input, vec![]).await?.iter().map(read_person).collect()
@@ -88,8 +89,8 @@ pub async fn by_snils(tx: &mut Tx, numbers: Vec<Option<String>>) -> Result<Vec<P
 /// Any [`DbError`].
 pub async fn by_identity(tx: &mut Tx, keys: Vec<Option<i64>>) -> Result<Vec<Person>, DbError> {
     let sql = format!(
-        "WITH {{input}} SELECT {PERSON} FROM input i JOIN person p \
-         ON p.identity_key=i.identity_key WHERE p.merged_into IS NULL"
+        "WITH {{input}} SELECT {PERSON} FROM input i {} WHERE p.merged_into IS NULL",
+        probe(tx.is_postgres(), "person", "p", "p.identity_key=i.identity_key")
     );
     let input = Input::new().column("identity_key", Column::Int(keys));
     tx.query_input(&sql, input, vec![]).await?.iter().map(read_person).collect()
@@ -104,9 +105,10 @@ pub async fn by_document(
     keys: Vec<Option<i64>>,
 ) -> Result<Vec<(Person, i64)>, DbError> {
     let sql = format!(
-        "WITH {{input}} SELECT {PERSON},d.document_key FROM input i JOIN identity_document d \
-         ON d.document_key=i.document_key JOIN person p ON p.id=d.person_id \
-         WHERE p.merged_into IS NULL"
+        "WITH {{input}} SELECT {PERSON},d.document_key FROM input i {} {} \
+         WHERE p.merged_into IS NULL",
+        probe(tx.is_postgres(), "identity_document", "d", "d.document_key=i.document_key"),
+        probe(tx.is_postgres(), "person", "p", "p.id=d.person_id")
     );
     let input = Input::new().column("document_key", Column::Int(keys));
     let rows = tx.query_input(&sql, input, vec![]).await?;
@@ -135,32 +137,34 @@ pub async fn facts(
     supplier: SupplierId,
     persons: Vec<Option<i64>>,
 ) -> Result<Vec<(i64, Fact)>, DbError> {
-    let input = Input::new().column("id", Column::Int(persons));
+    let suppliers = vec![Some(supplier.0); persons.len()];
+    let input = Input::new()
+        .column("id", Column::Int(persons))
+        .column("supplier_id", Column::Int(suppliers));
     let text = if tx.is_postgres() { "::text" } else { "" };
-    let registered = |kind: Kind, entity: &str| {
-        format!(
-            "JOIN registration r ON r.entity_id={entity} AND r.supplier_id=$1 \
-             AND r.kind='{}'",
-            kind.element()
-        )
+    let probe = |table: &str, alias: &str, on: &str| probe(tx.is_postgres(), table, alias, on);
+    // Registry ids are unique over all kinds, so the kind needs no asking.
+    let registered = |entity: &str| {
+        let on = format!("r.entity_id={entity} AND r.supplier_id=i.supplier_id");
+        probe("registration", "r", &on)
     };
-    let organisation = registered(Kind::Organisation, "m.organisation_id");
-    let adult = registered(Kind::Person, "k.adult_id");
-    let child = registered(Kind::Person, "k.child_id");
     let sql = format!(
         "WITH {{input}} \
-         SELECT i.id,1,a.address_key,''{text} FROM input i JOIN address a ON a.person_id=i.id \
-         UNION ALL SELECT i.id,2,0,d.act_number FROM input i JOIN identity_document d \
-         ON d.person_id=i.id WHERE d.act_number IS NOT NULL \
-         UNION ALL SELECT i.id,3,0,r.external_id FROM input i JOIN membership m \
-         ON m.person_id=i.id {organisation} \
-         UNION ALL SELECT i.id,4,0,r.external_id FROM input i JOIN kinship k \
-         ON k.child_id=i.id {adult} \
-         UNION ALL SELECT i.id,4,0,r.external_id FROM input i JOIN kinship k \
-         ON k.adult_id=i.id {child}"
+         SELECT i.id,CAST(1 AS bigint),a.address_key,''{text} FROM input i {} \
+         UNION ALL SELECT i.id,2,0,d.act_number FROM input i {} WHERE d.act_number IS NOT NULL \
+         UNION ALL SELECT i.id,3,0,r.external_id FROM input i {} {} \
+         UNION ALL SELECT i.id,4,0,r.external_id FROM input i {} {} \
+         UNION ALL SELECT i.id,4,0,r.external_id FROM input i {} {}",
+        probe("address", "a", "a.person_id=i.id"),
+        probe("identity_document", "d", "d.person_id=i.id"),
+        probe("membership", "m", "m.person_id=i.id"),
+        registered("m.organisation_id"),
+        probe("kinship", "k", "k.child_id=i.id"),
+        registered("k.adult_id"),
+        probe("kinship", "k", "k.adult_id=i.id"),
+        registered("k.child_id"),
     );
-    let sql = sql.replace(",1,a.", ",CAST(1 AS bigint),a.");
-    let rows = tx.query_input(&sql, input, args![supplier.0]).await?;
+    let rows = tx.query_input(&sql, input, vec![]).await?;
     rows.iter()
         .map(|row| {
             let fact = match row.get::<i64>(1)? {
@@ -208,7 +212,8 @@ pub async fn organisations(
         let input = Input::new().column("value", Column::Text(values));
         let sql = format!(
             "WITH {{input}} SELECT o.id,o.inn,o.ogrn,{rest} FROM input i \
-             JOIN {table} o ON o.{column}=i.value"
+             {}",
+            probe(tx.is_postgres(), table, "o", &format!("o.{column}=i.value"))
         );
         for row in tx.query_input(&sql, input, vec![]).await? {
             found.push(Organisation {

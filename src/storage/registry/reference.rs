@@ -7,6 +7,7 @@ use crate::model::ids::SupplierId;
 use crate::model::kind::Kind;
 use crate::storage::db::{DbError, Tx};
 use crate::storage::input::{Column, Input};
+use crate::storage::registry::{probe, statement};
 
 /// A record that another one refers to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub async fn find(
     supplier: SupplierId,
     external_ids: Vec<Option<String>>,
 ) -> Result<Vec<(String, Known)>, DbError> {
-    let input = Input::new().column("external_id", Column::Text(external_ids));
+    let input = names(kind, supplier, external_ids);
     let (born, organisation, parallel) = match kind {
         Kind::Person => ("t.birth_date", "NULL", "NULL"),
         Kind::ClassGroup => ("NULL", "t.organisation_id", "t.parallel"),
@@ -40,21 +41,18 @@ pub async fn find(
     };
     let date = if tx.is_postgres() { "::date" } else { "" };
     let number = if tx.is_postgres() { "::bigint" } else { "" };
-    let (join, args) = if kind.is_matched() {
-        let join = format!(
-            "registration r ON r.supplier_id=$1 AND r.kind=$2 AND r.external_id=i.external_id \
-             JOIN {table} t ON t.id=r.entity_id"
-        );
-        (join, args![supplier.0, kind.element()])
+    let postgres = tx.is_postgres();
+    let join = if kind.is_matched() {
+        let registration = probe(postgres, "registration", "r", statement::REGISTERED);
+        format!("{registration} {}", probe(postgres, table, "t", "t.id=r.entity_id"))
     } else {
-        let join = format!("{table} t ON t.supplier_id=$1 AND t.external_id=i.external_id");
-        (join, args![supplier.0])
+        probe(postgres, table, "t", statement::OWNED)
     };
     let sql = format!(
         "WITH {{input}} SELECT i.external_id,t.id,{born}{date},{organisation}{number},\
-         {parallel}{number} FROM input i JOIN {join}"
+         {parallel}{number} FROM input i {join}"
     );
-    let rows = tx.query_input(&sql, input, args).await?;
+    let rows = tx.query_input(&sql, input, vec![]).await?;
     rows.iter()
         .map(|row| {
             let known = Known {
@@ -100,14 +98,21 @@ pub async fn note_change(
     kind: Kind,
     supplier: SupplierId,
     package_no: i64,
-    mut names: Vec<String>,
+    mut touched: Vec<String>,
 ) -> Result<(), DbError> {
-    names.sort_unstable();
-    let names = names.into_iter().map(Some).collect();
-    let input = Input::new().column("external_id", Column::Text(names));
-    let sql = "WITH {input} UPDATE registration AS r SET last_package=$3 FROM input i \
-        WHERE r.supplier_id=$1 AND r.kind=$2 AND r.external_id=i.external_id \
-        AND r.last_package<$3";
-    let args = args![supplier.0, kind.element(), package_no];
-    tx.execute_input(sql, input, args).await.map(|_| ())
+    touched.sort_unstable();
+    let input = names(kind, supplier, touched.into_iter().map(Some).collect());
+    let sql = "WITH {input} UPDATE registration AS r SET last_package=$1 FROM input i \
+        WHERE r.supplier_id=i.supplier_id AND r.kind=i.kind AND r.external_id=i.external_id \
+        AND r.last_package<$1";
+    tx.execute_input(sql, input, args![package_no]).await.map(|_| ())
+}
+
+/// Input of what one supplier calls records of one kind: `external_id`, `supplier_id`, `kind`.
+pub(super) fn names(kind: Kind, supplier: SupplierId, external_ids: Vec<Option<String>>) -> Input {
+    let count = external_ids.len();
+    Input::new()
+        .column("external_id", Column::Text(external_ids))
+        .column("supplier_id", Column::Int(vec![Some(supplier.0); count]))
+        .column("kind", Column::Text(vec![Some(kind.element().to_owned()); count]))
 }

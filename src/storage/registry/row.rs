@@ -9,6 +9,7 @@ use crate::model::spec::{KindSpec, Storage};
 use crate::storage::db::{DbError, Row, Tx};
 use crate::storage::input::{Column, Input};
 use crate::storage::registry::change::Stamp;
+use crate::storage::registry::reference::names;
 use crate::storage::registry::statement;
 
 /// Columns before the fields in what is selected.
@@ -43,14 +44,10 @@ pub async fn by_external_ids(
     supplier: SupplierId,
     external_ids: Vec<Option<String>>,
 ) -> Result<Vec<Current>, DbError> {
-    let input = Input::new().column("external_id", Column::Text(external_ids));
-    let texts = statement::of(spec);
-    let rows = if spec.kind.is_matched() {
-        let args = args![supplier.0, spec.kind.element()];
-        tx.query_input(&texts.by_registration, input, args).await?
-    } else {
-        tx.query_input(&texts.by_external_id, input, args![supplier.0]).await?
-    };
+    let texts = statement::of(tx, spec);
+    let input = names(spec.kind, supplier, external_ids);
+    let sql = if spec.kind.is_matched() { &texts.by_registration } else { &texts.by_external_id };
+    let rows = tx.query_input(sql, input, vec![]).await?;
     rows.iter().map(|row| read(spec, row)).collect()
 }
 
@@ -64,7 +61,7 @@ pub async fn by_ids(
     ids: Vec<Option<i64>>,
 ) -> Result<Vec<Current>, DbError> {
     let input = Input::new().column("id", Column::Int(ids));
-    let rows = tx.query_input(&statement::of(spec).by_id, input, vec![]).await?;
+    let rows = tx.query_input(&statement::of(tx, spec).by_id, input, vec![]).await?;
     rows.iter().map(|row| read(spec, row)).collect()
 }
 
@@ -118,7 +115,7 @@ pub async fn insert(
         args.push(stamp.supplier.0.into());
     }
     let input = columns(spec, input, cells);
-    tx.execute_input(&statement::of(spec).insert, input, args).await.map(|_| ())
+    tx.execute_input(&statement::of(tx, spec).insert, input, args).await.map(|_| ())
 }
 
 /// Writes changed rows back.
@@ -142,7 +139,7 @@ pub async fn update(
         .column("package_no", Column::Int(rows.iter().map(|row| Some(row.package_no)).collect()))
         .column("closed_at", Column::Instant(rows.iter().map(|row| row.closed_at).collect()));
     let input = columns(spec, input, rows.into_iter().map(|row| row.cells).collect());
-    let changed = tx.execute_input(&statement::of(spec).update, input, vec![]).await?;
+    let changed = tx.execute_input(&statement::of(tx, spec).update, input, vec![]).await?;
     if changed == count {
         return Ok(());
     }

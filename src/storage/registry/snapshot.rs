@@ -10,6 +10,7 @@ use crate::model::spec::KindSpec;
 use crate::storage::db::{DbError, Tx};
 use crate::storage::input::{Column, Input};
 use crate::storage::registry::change::Stamp;
+use crate::storage::registry::probe;
 
 /// What a full package speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,16 +155,21 @@ pub async fn organisation(
 /// Any [`DbError`].
 pub async fn overlapping(tx: &mut Tx, ids: Vec<i64>) -> Result<Vec<i64>, DbError> {
     let input = Input::new().column("id", Column::Int(ids.into_iter().map(Some).collect()));
-    let sql = "WITH {input} SELECT DISTINCT a.id FROM input i JOIN membership a ON a.id=i.id \
-        JOIN membership b ON b.person_id=a.person_id AND b.id<>a.id AND b.closed_at IS NULL \
-        AND (a.to_date IS NULL OR b.from_date<=a.to_date) \
-        AND (b.to_date IS NULL OR b.to_date>=a.from_date) \
-        JOIN organisation oa ON oa.id=a.organisation_id \
-        JOIN organisation ob ON ob.id=b.organisation_id \
-        WHERE (a.organisation_id=b.organisation_id AND a.supplier_id=b.supplier_id) \
-        OR (a.organisation_id<>b.organisation_id AND oa.organisation_type='12' \
-        AND ob.organisation_type='12')";
-    let rows = tx.query_input(sql, input, vec![]).await?;
+    let probe = |table: &str, alias: &str, on: &str| probe(tx.is_postgres(), table, alias, on);
+    let sql = format!(
+        "WITH {{input}} SELECT DISTINCT a.id FROM input i {} {} {} {} \
+         WHERE b.id<>a.id AND b.closed_at IS NULL \
+         AND (a.to_date IS NULL OR b.from_date<=a.to_date) \
+         AND (b.to_date IS NULL OR b.to_date>=a.from_date) \
+         AND ((a.organisation_id=b.organisation_id AND a.supplier_id=b.supplier_id) \
+         OR (a.organisation_id<>b.organisation_id AND oa.organisation_type='12' \
+         AND ob.organisation_type='12'))",
+        probe("membership", "a", "a.id=i.id"),
+        probe("membership", "b", "b.person_id=a.person_id"),
+        probe("organisation", "oa", "oa.id=a.organisation_id"),
+        probe("organisation", "ob", "ob.id=b.organisation_id"),
+    );
+    let rows = tx.query_input(&sql, input, vec![]).await?;
     rows.iter().map(|row| row.get(0)).collect()
 }
 

@@ -5,13 +5,22 @@ use std::sync::OnceLock;
 
 use crate::model::kind::Kind;
 use crate::model::spec::KindSpec;
+use crate::storage::db::Tx;
+use crate::storage::registry::probe;
+
+/// Condition that an owned row is what the supplier calls so.
+pub(super) const OWNED: &str = "t.supplier_id=i.supplier_id AND t.external_id=i.external_id";
+
+/// Condition that a registration is what the supplier calls so.
+pub(super) const REGISTERED: &str =
+    "r.supplier_id=i.supplier_id AND r.kind=i.kind AND r.external_id=i.external_id";
 
 /// The statements of one kind.
 #[derive(Debug)]
 pub(super) struct Statements {
-    /// Rows by supplier ($1) and `external_id` of the input.
+    /// Rows by `supplier_id` and `external_id` of the input.
     pub(super) by_external_id: String,
-    /// Rows by supplier ($1), kind ($2) and `external_id` of the input, through `registration`.
+    /// Rows by `supplier_id`, `kind` and `external_id` of the input, through `registration`.
     pub(super) by_registration: String,
     /// Rows by `id` of the input.
     pub(super) by_id: String,
@@ -21,14 +30,16 @@ pub(super) struct Statements {
     pub(super) update: String,
 }
 
-/// The statements of a kind.
-pub(super) fn of(spec: &'static KindSpec) -> &'static Statements {
-    static ALL: [OnceLock<Statements>; Kind::ALL.len()] =
-        [const { OnceLock::new() }; Kind::ALL.len()];
-    ALL[spec.kind.index()].get_or_init(|| build(spec))
+/// The statements of a kind for the database of a transaction.
+pub(super) fn of(tx: &Tx, spec: &'static KindSpec) -> &'static Statements {
+    static ALL: [OnceLock<Statements>; 2 * Kind::ALL.len()] =
+        [const { OnceLock::new() }; 2 * Kind::ALL.len()];
+    let postgres = tx.is_postgres();
+    let place = spec.kind.index() * 2 + usize::from(postgres);
+    ALL[place].get_or_init(|| build(spec, postgres))
 }
 
-fn build(spec: &KindSpec) -> Statements {
+fn build(spec: &KindSpec, postgres: bool) -> Statements {
     let table = spec.table;
     let fields: Vec<&str> = spec.fields.iter().map(|field| field.column).collect();
     let derived: Vec<&str> = spec.derived.iter().map(|derived| derived.column).collect();
@@ -49,16 +60,17 @@ fn build(spec: &KindSpec) -> Statements {
     }
     Statements {
         by_external_id: format!(
-            "WITH {{input}} SELECT i.external_id,{select} FROM input i JOIN {table} t \
-             ON t.supplier_id=$1 AND t.external_id=i.external_id"
+            "WITH {{input}} SELECT i.external_id,{select} FROM input i {}",
+            probe(postgres, table, "t", OWNED)
         ),
         by_registration: format!(
-            "WITH {{input}} SELECT i.external_id,{select} FROM input i JOIN registration r \
-             ON r.supplier_id=$1 AND r.kind=$2 AND r.external_id=i.external_id \
-             JOIN {table} t ON t.id=r.entity_id"
+            "WITH {{input}} SELECT i.external_id,{select} FROM input i {} {}",
+            probe(postgres, "registration", "r", REGISTERED),
+            probe(postgres, table, "t", "t.id=r.entity_id")
         ),
         by_id: format!(
-            "WITH {{input}} SELECT '',{select} FROM input i JOIN {table} t ON t.id=i.id"
+            "WITH {{input}} SELECT '',{select} FROM input i {}",
+            probe(postgres, table, "t", "t.id=i.id")
         ),
         insert: format!(
             "WITH {{input}} INSERT INTO {table} ({written},as_of,package_no,version{owner}) \
