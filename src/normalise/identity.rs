@@ -52,8 +52,8 @@ impl Profile {
         self.born == other.born && self.same_names(other) && self.middle_name == other.middle_name
     }
 
-    /// Whether both have an insurance number, and not the same one.
-    fn other_snils(&self, other: &Self) -> bool {
+    /// Whether both have an insurance number, and not the same one: then they are two persons.
+    pub fn other_snils(&self, other: &Self) -> bool {
         matches!((&self.snils, &other.snils), (Some(one), Some(two)) if one != two)
     }
 }

@@ -85,8 +85,13 @@ impl Applier {
         }
         let mut namesakes = Vec::new();
         for person in matching::by_identity(tx, keys.into_iter().map(Some).collect()).await? {
-            namesakes.push(Some(person.id));
-            pool.add_registered(&person);
+            let (id, key) = (person.id, person.identity_key);
+            let place = pool.add_registered(&person);
+            let profile = &pool.profiles[place];
+            let mut alike = strangers.iter().filter(|stranger| stranger.identity_key == key);
+            if alike.any(|stranger| !stranger.profile.other_snils(profile)) {
+                namesakes.push(Some(id));
+            }
         }
         let documents: HashSet<i64> =
             strangers.iter().flat_map(|s| s.profile.documents.iter().copied()).collect();
