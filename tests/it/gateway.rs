@@ -439,14 +439,14 @@ async fn dangling(door: &Door) -> TcpStream {
 async fn one_peer_gets_no_more_than_its_places() {
     let door = Door::open(Limits::default()).await;
     let mut uploads = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..16 {
         uploads.push(dangling(&door).await);
     }
     let id = new_id();
     let package = door.package(id, MANY);
     let busy = loop {
         let answer = put(&door, id, "application/xml", "identity", package.clone()).await;
-        // Until the four have arrived there is a place.
+        // Until the sixteen have arrived there is a place.
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
             break answer;
         }
