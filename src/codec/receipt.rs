@@ -12,7 +12,7 @@ use crate::model::package::{Counts, State};
 pub const NAMESPACE: &str = "urn:kontingent:receipt:1.0";
 
 /// Findings listed in one receipt; the rest is only counted.
-pub const MAX_FINDINGS: usize = 50_000;
+pub const MAX_FINDINGS: usize = 20_000;
 
 /// What every receipt says about its package.
 #[derive(Clone, Debug)]

@@ -58,31 +58,76 @@ fn tells_of_persons(header: &Header) -> bool {
         .any(has)
 }
 
-/// Reads a package through and gathers what applying and closing need.
+/// Gathers while records are judged.
+#[derive(Debug)]
+pub struct Gatherer {
+    matching: bool,
+    closing: bool,
+    evidence: Evidence,
+}
+
+impl Gatherer {
+    /// Gathers what a package with this header needs; nothing for a test package.
+    pub fn new(header: &Header) -> Self {
+        let matching = tells_of_persons(header) && !header.test;
+        let count = |kinds: &[Kind]| {
+            let counts = header.counts.iter().filter(|(kind, _)| matching && kinds.contains(kind));
+            counts.map(|(_, count)| usize::try_from(*count).unwrap_or(PAIRS)).sum::<usize>()
+        };
+        // Room for exactly what there is: growing by doubling would take twice as much.
+        let documents = count(&[Kind::IdentityDocument]).min(PAIRS);
+        let facts = count(&[Kind::Address, Kind::Membership, Kind::Employment]);
+        let facts = facts + 2 * count(&[Kind::Kinship]);
+        let evidence = Evidence {
+            documents: Vec::with_capacity(documents),
+            facts: Vec::with_capacity(facts.min(PAIRS - documents)),
+            mentions: Vec::new(),
+        };
+        Self { matching, closing: header.mode == Mode::All && !header.test, evidence }
+    }
+
+    /// Notes a judged record, sound or not.
+    pub fn note(&mut self, draft: &Draft) {
+        self.mention(draft.kind, &draft.external_id);
+        if self.wants(draft.kind) && draft.is_sound() {
+            self.evidence.note(draft);
+        }
+    }
+
+    /// What was gathered.
+    pub fn finish(mut self) -> Evidence {
+        self.evidence.documents.sort_unstable();
+        self.evidence.facts.sort_unstable();
+        self.evidence.mentions.sort_unstable();
+        self.evidence.mentions.dedup();
+        self.evidence
+    }
+
+    fn wants(&self, kind: Kind) -> bool {
+        self.matching && kind > Kind::Person && kind < Kind::Mark
+    }
+
+    fn mention(&mut self, kind: Kind, external_id: &str) {
+        if self.closing && CLOSED_KINDS.contains(&kind) {
+            self.evidence.mentions.push(mention(kind, external_id));
+        }
+    }
+}
+
+/// Reads a package through and gathers what applying and closing need, judging no more than that.
 ///
 /// # Errors
 /// What is wrong with the document as a whole.
 pub fn collect<R: Read>(reader: &mut Reader<R>, rules: &Rules) -> Result<Evidence, Refusal> {
-    let header = reader.header()?;
-    let (matching, closing) = (tells_of_persons(header), header.mode == Mode::All);
-    let mut evidence = Evidence::default();
+    let mut gatherer = Gatherer::new(reader.header()?);
     while let Some(raw) = reader.next_record()? {
-        if closing && CLOSED_KINDS.contains(&raw.kind) {
-            let name = text::collapse(raw.external_id());
-            evidence.mentions.push(mention(raw.kind, &name));
-        }
-        if matching && raw.kind > Kind::Person && raw.kind < Kind::Mark {
-            let draft = normalise::record(&raw, rules);
-            if draft.is_sound() {
-                evidence.note(&draft);
-            }
+        if gatherer.wants(raw.kind) {
+            gatherer.note(&normalise::record(&raw, rules));
+        } else {
+            gatherer.mention(raw.kind, &text::collapse(raw.external_id()));
         }
     }
-    evidence.documents.sort_unstable();
-    evidence.facts.sort_unstable();
-    evidence.mentions.sort_unstable();
-    evidence.mentions.dedup();
-    Ok(evidence)
+    Ok(gatherer.finish())
 }
 
 /// Hash of a record's kind and external id.

@@ -9,7 +9,7 @@ use crate::trust::Signer;
 /// # Errors
 /// `INTERNAL` when our key does not sign.
 pub(crate) fn first(signer: &Signer, subject: &Subject<'_>) -> Result<Vec<u8>, Refusal> {
-    sign(signer, &accepted(subject))
+    sign(signer, accepted(subject))
 }
 
 /// The signed final receipt.
@@ -21,12 +21,18 @@ pub(crate) fn last(
     subject: &Subject<'_>,
     conclusion: &Conclusion<'_>,
 ) -> Result<Vec<u8>, Refusal> {
-    sign(signer, &concluded(subject, conclusion))
+    sign(signer, concluded(subject, conclusion))
 }
 
-fn sign(signer: &Signer, xml: &str) -> Result<Vec<u8>, Refusal> {
-    signer.sign_enveloped(xml.as_bytes()).map_err(|error| {
+/// Puts the signature into the document where it stands: a receipt with many findings is not
+/// copied.
+fn sign(signer: &Signer, mut xml: String) -> Result<Vec<u8>, Refusal> {
+    let signed = signer.enveloped_signature(xml.as_bytes());
+    let (at, signature) = signed.map_err(|error| {
         tracing::error!(%error, "a receipt could not be signed");
-        RefusalCode::Internal.into()
-    })
+        RefusalCode::Internal
+    })?;
+    let at = usize::try_from(at).map_err(|_| RefusalCode::Internal)?;
+    xml.insert_str(at, &signature);
+    Ok(xml.into_bytes())
 }

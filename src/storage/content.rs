@@ -12,6 +12,9 @@ use openssl::sha::Sha256;
 /// Bytes of XML in one frame.
 const FRAME_BYTES: usize = 1 << 20;
 
+/// Most bytes that a frame of ours holds: a frame of a document, or one whole receipt.
+const PLAIN_BYTES: usize = 64 << 20;
+
 /// Frames kept in memory before the spool is used.
 const FRAMES_IN_MEMORY: usize = 4;
 
@@ -20,6 +23,7 @@ const LEVEL: i32 = 1;
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// Compresses into one frame with a checksum.
@@ -41,12 +45,33 @@ pub fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
-/// Undoes [`compress`], for whatever length.
+/// Undoes [`compress`].
 ///
 /// # Errors
 /// When the bytes are no intact frame.
 pub fn decompress(frame: &[u8]) -> io::Result<Vec<u8>> {
-    zstd::stream::decode_all(frame)
+    let mut plain = Vec::new();
+    decompress_into(frame, &mut plain)?;
+    Ok(plain)
+}
+
+/// Undoes [`compress`] into a buffer that is used again and again: what else large packages
+/// allocate and free on many threads, the allocator keeps.
+fn decompress_into(frame: &[u8], plain: &mut Vec<u8>) -> io::Result<()> {
+    let length = zstd::zstd_safe::get_frame_content_size(frame)
+        .map_err(|_| io::ErrorKind::InvalidData)?
+        .and_then(|length| usize::try_from(length).ok())
+        .filter(|length| *length <= PLAIN_BYTES)
+        .ok_or(io::ErrorKind::InvalidData)?;
+    plain.clear();
+    plain.reserve_exact(length);
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress_to_buffer(frame, plain).map(|_| ())
+    })
 }
 
 /// A document, whole.
@@ -180,7 +205,7 @@ impl Read for FrameReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.at == self.plain.len() {
             let Some(frame) = self.cursor.frame()? else { return Ok(0) };
-            self.plain = decompress(&frame)?;
+            decompress_into(&frame, &mut self.plain)?;
             self.at = 0;
         }
         let taken = buffer.len().min(self.plain.len() - self.at);
@@ -258,6 +283,7 @@ impl<R: Read> Read for Tee<'_, R> {
 /// Stored frames on their way back, hashed as they come.
 pub struct Checker {
     sha: Sha256,
+    plain: Vec<u8>,
     bytes: u64,
     frames: Frames,
 }
@@ -265,7 +291,7 @@ pub struct Checker {
 impl Checker {
     /// Begins with nothing; `spool` is the folder for large documents.
     pub fn new(spool: &Path) -> Self {
-        Self { sha: Sha256::new(), bytes: 0, frames: Frames::new(spool) }
+        Self { sha: Sha256::new(), plain: Vec::new(), bytes: 0, frames: Frames::new(spool) }
     }
 
     /// Adds the next stored frame; false when it is not intact.
@@ -273,9 +299,11 @@ impl Checker {
     /// # Errors
     /// Those of the spool.
     pub fn push(&mut self, frame: Vec<u8>) -> io::Result<bool> {
-        let Ok(plain) = decompress(&frame) else { return Ok(false) };
-        self.sha.update(&plain);
-        self.bytes += plain.len() as u64;
+        if decompress_into(&frame, &mut self.plain).is_err() {
+            return Ok(false);
+        }
+        self.sha.update(&self.plain);
+        self.bytes += self.plain.len() as u64;
         self.frames.push(frame)?;
         Ok(true)
     }

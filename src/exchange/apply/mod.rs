@@ -1,6 +1,6 @@
 //! Applying records: judged drafts become registry rows and history, a batch a transaction.
 //!
-//! The caller reads records, judges them ([`Batch::judge`], pure computing, fit for another
+//! The caller reads records, judges them ([`Batch::judge`]: pure computing, fit for another
 //! thread), opens a transaction, calls [`Applier::apply`], and commits. After an error or a
 //! transaction that did not commit, the [`Applier`] is of no more use: make a new one.
 
@@ -76,6 +76,20 @@ impl Registry {
         Self { db, ids, dictionaries: dictionary::Cache::new() }
     }
 
+    /// What the records of a supplier's package are judged by.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn rules(&self, supplier: &Supplier, header: &Header) -> Result<Arc<Rules>, DbError> {
+        Ok(Arc::new(Rules {
+            dictionaries: self.dictionaries.current(&self.db).await?,
+            supplier: supplier.id.0,
+            versions: header.dictionaries.clone(),
+            strict_checksums: supplier.strict_checksums,
+            today: header.snapshot_at.date_naive(),
+        }))
+    }
+
     /// Makes ready for the records of a package.
     ///
     /// # Errors
@@ -86,25 +100,18 @@ impl Registry {
         package: PackageNo,
         header: &Header,
     ) -> Result<Applier, DbError> {
-        let dictionaries = self.dictionaries.current(&self.db).await?;
+        let rules = self.rules(supplier, header).await?;
         let entrusted = if supplier.limited {
             let ids = supplier::granted(&self.db, supplier.id).await?;
             Some(ids.into_iter().collect())
         } else {
             None
         };
-        let rules = Rules {
-            dictionaries,
-            supplier: supplier.id.0,
-            versions: header.dictionaries.clone(),
-            strict_checksums: supplier.strict_checksums,
-            today: header.snapshot_at.date_naive(),
-        };
         let stamp =
             Stamp { supplier: supplier.id, package_no: package.0, as_of: header.snapshot_at };
         Ok(Applier {
             ids: self.ids.clone(),
-            rules: Arc::new(rules),
+            rules,
             stamp,
             header: header.clone(),
             evidence: Evidence::default(),
@@ -119,6 +126,11 @@ impl Batch {
     /// Judges records alone: lexical rules, codes, rules between fields.
     pub fn judge(records: &[RawRecord], rules: &Rules) -> Self {
         Self { drafts: records.iter().map(|record| normalise::record(record, rules)).collect() }
+    }
+
+    /// The judged records.
+    pub fn drafts(&self) -> &[Draft] {
+        &self.drafts
     }
 
     /// Number of records.

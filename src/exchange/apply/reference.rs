@@ -13,8 +13,9 @@ use crate::normalise;
 use crate::storage::db::{DbError, Tx};
 use crate::storage::registry::reference::{self, Known};
 
-/// References remembered at most; when full, all are forgotten.
-const REMEMBERED: usize = 150_000;
+/// References remembered at most (7 MB: as many as fill the table before it doubles); when full,
+/// all are forgotten.
+const REMEMBERED: usize = 114_000;
 
 /// What the supplier's ids of earlier batches mean, by hash of kind and id.
 #[derive(Debug, Default)]

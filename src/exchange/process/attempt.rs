@@ -2,17 +2,15 @@
 
 use crate::exchange::apply::Applier;
 use crate::exchange::closing::Progress;
-use crate::exchange::evidence;
 use crate::exchange::process::Processor;
 use crate::exchange::process::conclude::{End, conclude, hold};
-use crate::exchange::process::content::{Document, fetch};
-use crate::exchange::process::records::{Batches, gather};
+use crate::exchange::process::prepare::{Prepared, Ready};
+use crate::exchange::process::records::Batches;
 use crate::exchange::process::tally::{Tally, about_package};
 use crate::exchange::process::verdict::Trouble;
 use crate::model::finding::{Code, Finding};
 use crate::model::package::{Mode, State};
 use crate::model::refusal::Refusal;
-use crate::storage::content::Content;
 use crate::storage::db::Tx;
 use crate::storage::journal::attempt::{self as journal, Claimed};
 use crate::storage::journal::{conclude as ends, sweep};
@@ -28,31 +26,28 @@ pub(super) struct Attempt {
 /// Runs an attempt to its end; answers with the word for that end.
 pub(super) async fn run(
     processor: Processor,
-    mut claimed: Claimed,
+    claimed: Claimed,
+    prepared: Prepared,
 ) -> Result<&'static str, Trouble> {
-    let exchange = processor.exchange.clone();
-    let tally = Tally::resume(exchange.db(), &claimed).await?;
-    if claimed.tries > u64::from(exchange.settings().tries) {
-        let mut attempt = Attempt { processor, claimed, tally };
-        return attempt.end(State::Failed, about_package(Code::Parked, None)).await;
-    }
-    let waits = must_wait(&processor, &claimed).await?;
-    if let Waits::Yes | Waits::TooLong = waits {
-        let mut attempt = Attempt { processor, claimed, tally };
-        return match waits {
-            Waits::TooLong => {
-                attempt.end(State::Rejected, about_package(Code::SequenceTimeout, None)).await
-            }
-            _ => attempt.hold(Code::SequenceGap, vec![]).await,
-        };
-    }
-    let document = fetch(&exchange, &mut claimed).await?;
+    let tally = Tally::resume(processor.exchange.db(), &claimed).await?;
+    let waits = match prepared {
+        Prepared::Parked => Waits::No,
+        _ => must_wait(&processor, &claimed).await?,
+    };
     let mut attempt = Attempt { processor, claimed, tally };
-    match document {
-        Document::Corrupt => {
+    match (waits, prepared) {
+        (Waits::TooLong, _) => {
+            attempt.end(State::Rejected, about_package(Code::SequenceTimeout, None)).await
+        }
+        (Waits::Yes, _) => attempt.hold(Code::SequenceGap, vec![]).await,
+        (Waits::No, Prepared::Parked) => {
+            attempt.end(State::Failed, about_package(Code::Parked, None)).await
+        }
+        (Waits::No, Prepared::Corrupt) => {
             attempt.end(State::Failed, about_package(Code::EvidenceCorrupt, None)).await
         }
-        Document::Intact(content) => attempt.read(&content).await,
+        (Waits::No, Prepared::Unreadable(refusal)) => attempt.unreadable(&refusal).await,
+        (Waits::No, Prepared::Ready(ready)) => attempt.read(*ready).await,
     }
 }
 
@@ -80,19 +75,14 @@ async fn must_wait(processor: &Processor, claimed: &Claimed) -> Result<Waits, Tr
 
 impl Attempt {
     /// Applies, or only judges, what the document says.
-    async fn read(&mut self, content: &Content) -> Result<&'static str, Trouble> {
+    async fn read(&mut self, Ready { evidence, batches }: Ready) -> Result<&'static str, Trouble> {
         let exchange = self.processor.exchange.clone();
         let picture = exchange.0.parties.picture().await.map_err(Trouble::NotReady)?;
         let package = &self.claimed.package;
         let party = picture.supplier(&package.supplier).ok_or(Trouble::LeaseLost)?;
         let mut applier =
             exchange.registry().begin(&party.supplier, package.no, &package.header).await?;
-        if evidence::is_needed(&package.header) && !package.header.test {
-            match gather(content, &applier.rules()).await? {
-                Ok(evidence) => applier.inform(evidence),
-                Err(refusal) => return self.unreadable(&refusal).await,
-            }
-        }
+        applier.inform(evidence);
         if package.header.mode == Mode::All && !package.header.test && !self.claimed.approved {
             let mut tx = exchange.db().begin().await?;
             let findings = applier.weigh(&mut tx).await?;
@@ -104,8 +94,6 @@ impl Attempt {
         if self.tally.records == 0 {
             self.tally.find(applier.package_findings());
         }
-        let span = (self.tally.records, package.records);
-        let batches = Batches::begin(content, applier.rules(), exchange.settings().batch, span)?;
         if package.header.test {
             return self.judge_only(batches).await;
         }
@@ -134,6 +122,8 @@ impl Attempt {
             let result = applier.apply(&mut tx, batch).await?;
             self.tally.add(result);
             if matches!(following, Ok(None)) && !full {
+                // What it remembers and what the receipt takes need not be there together.
+                drop(applier);
                 return self.conclude(tx, State::Registered, None).await;
             }
             self.commit_progress(tx).await?;
@@ -141,17 +131,18 @@ impl Attempt {
                 return Err(Trouble::Stopping);
             }
         }
-        self.close_and_conclude(&applier).await
+        self.close_and_conclude(applier).await
     }
 
     /// Closes what a full package does not mention, page by page.
-    async fn close_and_conclude(&mut self, applier: &Applier) -> Result<&'static str, Trouble> {
+    async fn close_and_conclude(&mut self, applier: Applier) -> Result<&'static str, Trouble> {
         let db = self.processor.exchange.db().clone();
         let mut progress = Progress::default();
         loop {
             self.processor.exchange.warm().await?;
             let mut tx = db.begin().await?;
             if !applier.close(&mut tx, &mut progress).await? {
+                drop(applier);
                 self.tally.find(progress.findings());
                 return self.conclude(tx, State::Registered, None).await;
             }

@@ -7,7 +7,7 @@ use crate::storage::journal::accept;
 use crate::storage::journal::attempt::Claimed;
 
 /// Frames fetched at a time.
-const FRAMES: usize = 8;
+const FRAMES: usize = 4;
 
 /// The document of a package.
 pub(super) enum Document {

@@ -7,6 +7,7 @@
 mod attempt;
 mod conclude;
 mod content;
+mod prepare;
 mod records;
 mod tally;
 mod verdict;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Task;
 use crate::exchange::Exchange;
+use crate::exchange::process::prepare::Turn;
 use crate::exchange::process::verdict::{Trouble, Verdict};
 use crate::model::ids::AttemptId;
 use crate::storage::db::DbError;
@@ -85,15 +87,19 @@ impl Processor {
             return;
         }
         let heartbeat = Heartbeat::start(self, &claimed);
-        for one in claimed {
-            let (attempt, tries) = (one.attempt, one.tries);
-            let package = one.package.no;
-            // On a task of its own, so that a panic is this attempt's trouble only.
-            let run = tokio::spawn(attempt::run(self.clone(), one));
-            let outcome = match run.await {
-                Ok(Ok(end)) => Ok(end),
-                Ok(Err(trouble)) => Err(trouble),
-                Err(error) => Err(Trouble::Panic(error.to_string())),
+        let mut queue = claimed.into_iter();
+        let mut following = queue.next().map(|one| Turn::coming(&self.exchange, one));
+        while let Some(turn) = following.take() {
+            let (attempt, package, tries) = (turn.attempt, turn.package, turn.tries);
+            let prepared = turn.come(&self.exchange).await;
+            // Made ready while this one is applied.
+            following = queue.next().map(|one| Turn::coming(&self.exchange, one));
+            let outcome = match prepared {
+                Ok((one, prepared)) => {
+                    // On a task of its own, so that a panic is this attempt's trouble only.
+                    joined(tokio::spawn(attempt::run(self.clone(), one, prepared))).await
+                }
+                Err(trouble) => Err(trouble),
             };
             heartbeat.forget(attempt);
             match outcome {
@@ -126,6 +132,11 @@ impl Processor {
             tracing::warn!(%error, attempt.id = attempt.0, "the lease will run out by itself");
         }
     }
+}
+
+/// The result of a task; a panic in it is trouble like any other.
+async fn joined<T>(task: JoinHandle<Result<T, Trouble>>) -> Result<T, Trouble> {
+    task.await.unwrap_or_else(|error| Err(Trouble::Panic(error.to_string())))
 }
 
 /// Renews leases while work lasts; ends when dropped.

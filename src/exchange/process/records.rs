@@ -1,6 +1,7 @@
-//! The records of a document, judged, in batches: read ahead on a thread of its own while the
-//! batch before is being applied.
+//! The records of a document, judged, in batches: those of a small package all at once, those of
+//! a large one read ahead on a thread of its own while the batch before is being applied.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use tokio::sync::mpsc;
 
 use crate::codec::package::Reader;
 use crate::exchange::apply::Batch;
-use crate::exchange::evidence::{self, Evidence};
+use crate::exchange::evidence::{self, Evidence, Gatherer};
 use crate::exchange::process::verdict::Trouble;
+use crate::model::package::Header;
 use crate::model::record::RawRecord;
 use crate::model::refusal::Refusal;
 use crate::normalise::draft::Rules;
@@ -23,32 +25,29 @@ pub(super) type Judged<T> = Result<Result<T, Refusal>, Trouble>;
 
 /// Judged batches to come.
 pub(super) enum Batches {
-    /// A small package: read when asked for.
-    Here(Option<Box<Source>>),
+    /// A small package: all are here.
+    Here(VecDeque<Batch>),
     /// A large one: read ahead elsewhere.
     Ahead(mpsc::Receiver<Result<Batch, Refusal>>),
 }
 
 /// A document being read.
-pub(super) struct Source {
+struct Source {
     reader: Reader<FrameReader>,
     rules: Arc<Rules>,
     batch: usize,
 }
 
 impl Batches {
-    /// Begins after the first `skip` records.
+    /// Begins after the first `skip` records, on a thread of its own.
     pub(super) fn begin(
         content: &Content,
         rules: Arc<Rules>,
         batch: usize,
-        (skip, records): (u64, u64),
+        skip: u64,
     ) -> Result<Self, Trouble> {
         let reader = Reader::new(content.frames.reader()?);
         let mut source = Source { reader, rules, batch };
-        if records <= batch as u64 && skip == 0 {
-            return Ok(Self::Here(Some(Box::new(source))));
-        }
         let (sender, receiver) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || {
             let mut left = skip;
@@ -72,10 +71,7 @@ impl Batches {
     /// The next batch; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Batch>, Refusal> {
         match self {
-            Self::Here(source) => match source.take() {
-                Some(mut source) => source.next(),
-                None => Ok(None),
-            },
+            Self::Here(batches) => Ok(batches.pop_front()),
             Self::Ahead(receiver) => receiver.recv().await.transpose(),
         }
     }
@@ -90,11 +86,34 @@ impl Source {
             records.push(record);
         }
         // An end that was not read to is no end: the counts are compared there.
-        if records.is_empty() { Ok(None) } else { Ok(Some(Batch::judge(&records, &self.rules))) }
+        Ok((!records.is_empty()).then(|| Batch::judge(&records, &self.rules)))
     }
 }
 
-/// The first pass over packages that need one.
+/// Judges all records of a small package at once, and gathers what they say on the way.
+pub(super) fn judge_whole(
+    content: &Content,
+    header: &Header,
+    rules: &Arc<Rules>,
+    batch: usize,
+) -> Judged<(Evidence, Batches)> {
+    let reader = Reader::new(content.frames.reader()?);
+    let mut source = Source { reader, rules: Arc::clone(rules), batch };
+    let mut gatherer = Gatherer::new(header);
+    let mut batches = VecDeque::new();
+    loop {
+        match source.next() {
+            Ok(Some(batch)) => {
+                batch.drafts().iter().for_each(|draft| gatherer.note(draft));
+                batches.push_back(batch);
+            }
+            Ok(None) => return Ok(Ok((gatherer.finish(), Batches::Here(batches)))),
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    }
+}
+
+/// The first pass over large packages that need one.
 pub(super) async fn gather(content: &Content, rules: &Arc<Rules>) -> Judged<Evidence> {
     let (source, rules) = (content.frames.reader()?, Arc::clone(rules));
     let pass = tokio::task::spawn_blocking(move || collect(source, &rules));

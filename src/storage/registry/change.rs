@@ -72,7 +72,7 @@ pub async fn append(
         .column("fields", Column::Text(fields));
     let table = table(kind);
     let (number, fields, now) = if tx.is_postgres() {
-        ("pg_current_xact_id()::text::bigint", "fields::jsonb", "now()")
+        ("pg_current_xact_id()::text::bigint", "fields::json", "now()")
     } else {
         (after_all(table), "fields", "strftime('%Y-%m-%dT%H:%M:%f+00:00','now')")
     };

@@ -10,7 +10,7 @@ use crate::storage::input::{Column, Input};
 use crate::storage::registry::probe;
 
 /// Advisory locks of registration: one of so many a key.
-const LOCKS: i64 = 1 << 16;
+const LOCKS: i64 = 1 << 31;
 
 /// Class of the advisory locks, to keep them apart from others.
 const LOCK_CLASS: i64 = 0x6b6f_0001;

@@ -212,7 +212,7 @@ impl World {
         } else {
             "(SELECT coalesce(max(tx),0)+1 FROM change_log)"
         };
-        let fields = if tx.is_postgres() { "'{}'::jsonb" } else { "'{}'" };
+        let fields = if tx.is_postgres() { "'{}'::json" } else { "'{}'" };
         let now = tx.now_sql();
         let sql = format!(
             "INSERT INTO change_log (id, tx, kind, entity_id, supplier_id, package_no, record, \
