@@ -146,6 +146,12 @@ impl Evidence {
         of(&self.facts, external_id)
     }
 
+    /// Forgets what is known of persons: none comes any more.
+    pub(super) fn forget_persons(&mut self) {
+        self.documents = Vec::new();
+        self.facts = Vec::new();
+    }
+
     /// Whether the package mentions a record.
     pub(super) fn mentions(&self, kind: Kind, external_id: &str) -> bool {
         self.mentions.binary_search(&mention(kind, external_id)).is_ok()

@@ -187,6 +187,10 @@ impl Applier {
     /// applier.
     pub async fn apply(&mut self, tx: &mut Tx, batch: Batch) -> Result<BatchResult, DbError> {
         plan_for_growth(tx).await?;
+        // Blocks come in the order of kinds.
+        if batch.drafts.first().is_some_and(|draft| draft.kind > Kind::Person) {
+            self.evidence.forget_persons();
+        }
         let mut result = BatchResult::default();
         let mut drafts = batch.drafts.into_iter().peekable();
         let mut arrived = Vec::new();
