@@ -151,13 +151,13 @@ impl Default for Limits {
 pub struct Worker {
     /// Packages processed at the same time. Default 2.
     pub concurrency: usize,
-    /// Hours a package waits for its predecessor. Default 72.
-    pub gap_wait_hours: u64,
+    /// Seconds a package waits for its predecessor. Default 259200: three days.
+    pub gap_wait_seconds: u64,
 }
 
 impl Default for Worker {
     fn default() -> Self {
-        Self { concurrency: 2, gap_wait_hours: 72 }
+        Self { concurrency: 2, gap_wait_seconds: 72 * 3600 }
     }
 }
 

@@ -74,6 +74,7 @@ async fn demo(options: &Demo) -> Result<bool> {
     let data = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     let mut config = Config::embedded(data);
     config.http.listen.set_port(options.port);
+    config.worker.gap_wait_seconds = demo::GAP_WAIT_SECONDS;
     let service = Service::start(&config, Roles::ALL, Clock::System).await?;
     let exchange = service.exchange().clone();
     let stage = Stage { address: service.address, health: service.health, exchange };

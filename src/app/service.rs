@@ -154,7 +154,7 @@ async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> {
     settings.inflate.document_bytes = config.limits.package_bytes;
     settings.concurrent_deliveries = config.limits.concurrent_deliveries;
     settings.concurrency = config.worker.concurrency;
-    settings.gap_wait = Duration::from_secs(config.worker.gap_wait_hours * 3600);
+    settings.gap_wait = Duration::from_secs(config.worker.gap_wait_seconds);
     let signer = key::signer(config, clock.now())?;
     Ok(Exchange::new(Parts { db, clock, signer, doorbell, settings }))
 }

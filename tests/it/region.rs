@@ -69,4 +69,6 @@ fn the_demonstration_ends_well_and_says_in_one_line_what_it_did() {
     for counted in ["packages", "records", "findings", "replayed", "federal_answers"] {
         assert!(report[counted].as_u64().unwrap() > 0, "{counted} in {report}");
     }
+    // One was rejected for a gap, one held by the snapshot guard.
+    assert_eq!(report["replayed"], 2);
 }

@@ -75,6 +75,25 @@ impl<'a> Courier<'a> {
         Ok(())
     }
 
+    /// Waits until a package has come to this state.
+    pub(super) async fn wait_for(&self, package: PackageNo, state: State) -> Result<()> {
+        let since = Instant::now();
+        loop {
+            let db = self.exchange.db();
+            let found = list::by_no(db, package).await?.context("пакета нет в журнале")?;
+            if found.state == state {
+                return self.wait_until_processed().await;
+            }
+            ensure!(
+                since.elapsed() < PATIENCE,
+                "пакет № {package} должен был стать «{}», а он «{}»",
+                state.title().to_lowercase(),
+                found.state.title().to_lowercase()
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     async fn on_their_way(&self) -> Result<u64> {
         let db = self.exchange.db();
         let totals = list::totals(db).await?;

@@ -3,22 +3,20 @@
 mod cast;
 mod delivery;
 mod federal;
+mod mend;
 mod summary;
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use crate::exchange::Exchange;
-use crate::exchange::replay::Request;
-use crate::model::package::State;
 use crate::ops::demo::delivery::Courier;
 use crate::ops::demo::federal::Federal;
 use crate::ops::output::{say, say_json};
 use crate::ops::simulate::Region;
 use crate::ops::simulate::keys::Keys;
-use crate::storage::journal::list;
 
 pub use summary::Addresses;
 
@@ -27,6 +25,10 @@ const REGION_LEARNERS: u64 = 12_000;
 
 /// Learners of a region of size `small`.
 const SMALL_LEARNERS: u64 = 1_000;
+
+/// How long a package waits for its predecessor on the stage of a demonstration: nobody wants to
+/// watch for three days.
+pub const GAP_WAIT_SECONDS: u64 = 1;
 
 /// School days with marks.
 const DAYS: u32 = 3;
@@ -72,25 +74,13 @@ pub async fn run(stage: &Stage, options: Options) -> Result<bool> {
     courier.send(&region.packages(DAYS)).await?;
     courier.wait_until_processed().await?;
 
-    say("3. Садик присылает полный пакет, в котором нет половины групп: система его не применяет.");
-    let held = courier.send(&[region.halved_kindergarten()]).await?;
-    let held = *held.first().context("пакет не отправлен")?;
-    courier.wait_until_processed().await?;
-    let package = list::by_no(stage.exchange.db(), held).await?.context("пакет не найден")?;
-    ensure!(package.state == State::Waiting, "пакет № {held} должен был ждать решения оператора");
-    say("   Оператор убедился, что группы действительно закрыты, и запустил пакет повторно.");
-    let request = Request {
-        reason: "Поставщик подтвердил закрытие групп (звонок заведующей)".to_owned(),
-        actor: "operator-demo".to_owned(),
-        approved: true,
-    };
-    stage.exchange.replay(held, &request).await?;
-    courier.wait_until_processed().await?;
+    mend::refuse_a_gap_and_replay(stage, &courier, &region).await?;
+    mend::hold_a_snapshot_and_replay(stage, &courier, &region).await?;
 
-    say("4. Федеральный сегмент спрашивает о человеке и об изменениях по SOAP (СМЭВ 3).");
+    say("5. Федеральный сегмент спрашивает о человеке и об изменениях по SOAP (СМЭВ 3).");
     let answers = Federal::new(stage, &keys)?.ask(&region).await?;
 
-    let summary = summary::Summary::collect(stage, 1, answers).await?;
+    let summary = summary::Summary::collect(stage, answers).await?;
     summary.print(begun.elapsed());
     if options.json {
         say_json(&summary.report())?;

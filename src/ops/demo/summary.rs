@@ -75,13 +75,10 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Reads the last attempt of every package.
-    pub(super) async fn collect(
-        stage: &Stage,
-        replayed: u64,
-        federal_answers: u64,
-    ) -> Result<Self> {
+    pub(super) async fn collect(stage: &Stage, federal_answers: u64) -> Result<Self> {
         let db = stage.exchange.db();
         let (mut records, mut findings) = (Counts::default(), BTreeMap::new());
+        let mut replayed = 0;
         let mut filter = list::Filter::default();
         loop {
             let page = list::page(db, &filter, 200).await?;
@@ -90,6 +87,7 @@ impl Summary {
             for package in &page {
                 let attempts = list::attempts(db, package.no).await?;
                 let Some(attempt) = attempts.first() else { continue };
+                replayed += u64::from(attempts.len() > 1);
                 let counts = attempt.counts.as_deref().unwrap_or("{}");
                 let counts: BTreeMap<String, Counts> = serde_json::from_str(counts)?;
                 for counts in counts.values() {

@@ -103,6 +103,15 @@ impl Region {
         Package { region: *self, supplier, topic, institutions, mode, sequence, halved: false }
     }
 
+    /// Marks of the first school for the two days after these: the first package is lost on the
+    /// way, the second follows it.
+    pub fn lost_and_following_marks(&self, days: u32) -> [Package; 2] {
+        [days, days + 1].map(|day| {
+            let topic = Topic::Marks(day..day + 1);
+            self.package(Supplier::Diary, topic, 0..1, u64::from(day) + 1)
+        })
+    }
+
     /// A second snapshot of the first kindergarten, a week later, without half of its groups.
     pub fn halved_kindergarten(&self) -> Package {
         let first = self.package(Supplier::Preschool, Topic::Learners, 0..1, 2);
