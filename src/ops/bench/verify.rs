@@ -16,12 +16,16 @@ use crate::trust::TrustStore;
 /// Processor time each size is measured for, in seconds.
 const SECONDS: f64 = 2.0;
 
+/// Students of the packages: those of the measurement of acceptance (16 KB, 132 KB, 1.3 MB), a
+/// smaller one and a larger one.
+const STUDENTS: [u64; 5] = [3, 8, 78, 780, 10_000];
+
 /// Measures packages of several sizes.
 ///
 /// # Errors
 /// When a package of ours does not verify.
 pub(super) fn run(report: &mut Report, supplier: &Supplier, now: DateTime<Utc>) -> Result<()> {
-    for students in [3, 25, 250, 10_000] {
+    for students in STUDENTS {
         let header = packages::header(&supplier.mnemonic, students, now);
         let xml = packages::students(Vec::new(), header, 0..students)?;
         let package = supplier.signer.sign_enveloped(&xml)?;
