@@ -15,7 +15,9 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
 
 pub use crate::storage::input::{Arg, Column, Input};
-use crate::storage::input::{bind_arrays, bind_rows, postgres_query, sqlite_query, sqlite_ranges};
+use crate::storage::input::{
+    bind_arrays, postgres_query, sqlite_input_query, sqlite_query, sqlite_ranges,
+};
 
 /// How long a caller waits for a connection before the store counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -304,9 +306,8 @@ impl Tx {
             Self::Sqlite(tx) => {
                 let mut changed = 0;
                 for range in sqlite_ranges(&input, args.len()) {
-                    let text = sql.replace("{input}", &input.sqlite_sql(args.len(), range.len()));
-                    let query = bind_rows(sqlite_query(&text, args.clone()), &input, range);
-                    changed += query.persistent(false).execute(&mut **tx).await?.rows_affected();
+                    let query = sqlite_input_query(sql, &input, range, args.clone());
+                    changed += query.execute(&mut **tx).await?.rows_affected();
                 }
                 Ok(changed)
             }
@@ -337,9 +338,8 @@ impl Tx {
             Self::Sqlite(tx) => {
                 let mut found = Vec::new();
                 for range in sqlite_ranges(&input, args.len()) {
-                    let text = sql.replace("{input}", &input.sqlite_sql(args.len(), range.len()));
-                    let query = bind_rows(sqlite_query(&text, args.clone()), &input, range);
-                    let rows = query.persistent(false).fetch_all(&mut **tx).await?;
+                    let query = sqlite_input_query(sql, &input, range, args.clone());
+                    let rows = query.fetch_all(&mut **tx).await?;
                     found.extend(rows.into_iter().map(Row::Sqlite));
                 }
                 Ok(found)

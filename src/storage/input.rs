@@ -155,21 +155,10 @@ impl Input {
         format!("input({}) AS (SELECT * FROM unnest({}))", self.names.join(","), arrays.join(","))
     }
 
-    pub(super) fn sqlite_sql(&self, after: usize, rows: usize) -> String {
-        let width = self.columns.len();
-        let mut values = String::with_capacity(rows * width * 8);
-        for row in 0..rows {
-            values.push_str(if row == 0 { "(" } else { ",(" });
-            for column in 0..width {
-                if column > 0 {
-                    values.push(',');
-                }
-                values.push('$');
-                values.push_str(&(after + row * width + column + 1).to_string());
-            }
-            values.push(')');
-        }
-        format!("input({}) AS (VALUES {values})", self.names.join(","))
+    /// Parameters without names: SQLite looks for a name among all others, row after row.
+    fn sqlite_sql(&self, rows: usize) -> String {
+        let row = format!("({})", vec!["?"; self.columns.len()].join(","));
+        format!("input({}) AS (VALUES {})", self.names.join(","), vec![&*row; rows].join(","))
     }
 }
 
@@ -188,7 +177,13 @@ pub(super) fn postgres_query(sql: &str, args: Vec<Arg>) -> Query<'static, Postgr
 }
 
 pub(super) fn sqlite_query(sql: &str, args: Vec<Arg>) -> Query<'static, Sqlite, SqliteArguments> {
-    let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    bind_args(sqlx::query(AssertSqlSafe(sql.to_owned())), args)
+}
+
+fn bind_args(
+    query: Query<'static, Sqlite, SqliteArguments>,
+    args: Vec<Arg>,
+) -> Query<'static, Sqlite, SqliteArguments> {
     args.into_iter().fold(query, |query, arg| match arg {
         Arg::Int(value) => query.bind(value),
         Arg::Text(value) => query.bind(value),
@@ -217,11 +212,17 @@ pub(super) fn bind_arrays(
     })
 }
 
-pub(super) fn bind_rows(
-    mut query: Query<'static, Sqlite, SqliteArguments>,
+/// The statement over a part of the input. The values of the rows come first, so those of the
+/// statement, `$1` and on, are counted from behind them.
+pub(super) fn sqlite_input_query(
+    sql: &str,
     input: &Input,
     range: std::ops::Range<usize>,
+    args: Vec<Arg>,
 ) -> Query<'static, Sqlite, SqliteArguments> {
+    let shifted = shift(sql, range.len() * input.columns.len());
+    let text = shifted.replace("{input}", &input.sqlite_sql(range.len()));
+    let mut query = sqlx::query(AssertSqlSafe(text)).persistent(false);
     for row in range {
         for column in &input.columns {
             query = match column {
@@ -236,7 +237,23 @@ pub(super) fn bind_rows(
             };
         }
     }
-    query
+    bind_args(query, args)
+}
+
+/// Adds `by` to the numbers of the parameters.
+fn shift(sql: &str, by: usize) -> String {
+    let mut parts = sql.split('$');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        out.push('$');
+        match part[..digits].parse::<usize>() {
+            Ok(number) => out.push_str(&(number + by).to_string()),
+            Err(_) => out.push_str(&part[..digits]),
+        }
+        out.push_str(&part[digits..]);
+    }
+    out
 }
 
 pub(super) fn sqlite_ranges(input: &Input, args: usize) -> Vec<std::ops::Range<usize>> {
