@@ -5,7 +5,7 @@
 
 use chrono::NaiveDate;
 
-use crate::exchange::apply::{Applier, package_finding};
+use crate::exchange::apply::Applier;
 use crate::exchange::evidence::CLOSED_KINDS;
 use crate::model::finding::{Code, Finding};
 use crate::model::kind::Kind;
@@ -38,7 +38,8 @@ impl Progress {
         let closed = CLOSED_KINDS.iter().zip(self.closed).filter(|(_, closed)| *closed > 0);
         closed
             .map(|(kind, closed)| {
-                package_finding(Code::ClosedBySnapshot, format!("{}: {closed}", kind.block()))
+                let detail = format!("{}: {closed}", kind.block());
+                Finding::of_package(Code::ClosedBySnapshot, Some(detail))
             })
             .collect()
     }
@@ -66,7 +67,7 @@ impl Applier {
             }
             if missing * GUARD_OF > open * GUARD_CLOSES {
                 let detail = format!("{}: {missing} из {open}", kind.block());
-                findings.push(package_finding(Code::ClosingGuard, detail));
+                findings.push(Finding::of_package(Code::ClosingGuard, Some(detail)));
             }
         }
         Ok(findings)

@@ -1,15 +1,23 @@
 //! What commands print on standard output.
 
+use std::io::{self, ErrorKind, Write};
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 /// Columns wider than this are not padded further, so that one long value does not spread a table.
 const MAX_PADDING: usize = 64;
 
-/// Prints one line.
-#[expect(clippy::print_stdout, reason = "a command's answer goes to standard output")]
+/// Prints one line. When nobody reads any more (`kontingent … | head`), the command ends quietly.
+///
+/// # Panics
+/// When standard output cannot be written for another reason, such as a full disk.
 pub fn say(line: impl AsRef<str>) {
-    println!("{}", line.as_ref());
+    match writeln!(io::stdout(), "{}", line.as_ref()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => panic!("standard output: {error}"),
+    }
 }
 
 /// Prints one JSON object on one line.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::invariants::assert_at_rest;
-use crate::stack::{Flavour, Stack, header, package, persons, variable};
+use crate::stack::{Flavour, Stack, header, package, persons, required};
 
 /// A TCP proxy that can be cut, and remembers what clients sent.
 struct Proxy {
@@ -87,7 +87,7 @@ async fn carry(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn packages_are_accepted_without_a_broker_and_processed_when_it_is_back() {
-    let Some(broker) = variable("KONTINGENT_TEST_BROKER_URL") else { return };
+    let broker = required("KONTINGENT_TEST_BROKER_URL");
     let proxy = Proxy::start(&broker).await;
     let prefix = format!("test-{}", Uuid::new_v4().simple());
     let doorbell = Doorbell::Rabbit(Rabbit::new(&proxy.url, &prefix).unwrap());
@@ -125,7 +125,7 @@ async fn packages_are_accepted_without_a_broker_and_processed_when_it_is_back() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_new_and_empty_broker_never_heard_of_is_rung_again() {
-    let Some(broker) = variable("KONTINGENT_TEST_BROKER_URL") else { return };
+    let broker = required("KONTINGENT_TEST_BROKER_URL");
     let prefix = format!("test-{}", Uuid::new_v4().simple());
     let rabbit = Rabbit::new(&broker, &prefix).unwrap();
     let doorbell = Doorbell::Rabbit(rabbit.clone());

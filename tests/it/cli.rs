@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use chrono::TimeDelta;
 use kontingent::app::service::{Roles, Service};
@@ -348,4 +348,19 @@ async fn a_simulated_region_is_sent_processed_and_replayed_from_the_command_line
     says(&desk.run(&["package", "show", "2"]).good(), &["проверка", "оператор"]);
     desk.run(&["audit", "verify"]).good();
     service.stop().await;
+}
+
+#[test]
+fn a_command_whose_reader_has_left_ends_quietly() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("out");
+    let out = out.to_str().unwrap();
+    let arguments = ["simulate", "--learners", "10", "--days", "1", "--out", out];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kontingent"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    assert!(ended.status.success(), "{:?}", ended.status);
 }

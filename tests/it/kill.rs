@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::invariants::assert_at_rest;
-use crate::stack::{Flavour, Ground, drop_database, flavours, header, package, persons, variable};
+use crate::stack::{Flavour, Ground, drop_database, flavours, header, package, persons, required};
 
 /// Packages of each sender; sent until the kills are over, at least so many.
 const SENDERS: usize = 3;
@@ -79,7 +79,7 @@ async fn killing_any_process_at_any_point_loses_and_doubles_nothing() {
             database_url: ground.database_url.clone(),
             broker_url: match flavour {
                 Flavour::Embedded => None,
-                Flavour::Production => variable("KONTINGENT_TEST_BROKER_URL"),
+                Flavour::Production => Some(required("KONTINGENT_TEST_BROKER_URL")),
             },
             prefix: format!("test-{}", Uuid::new_v4().simple()),
         };

@@ -29,6 +29,8 @@ use kontingent::storage::migrate::migrate;
 use kontingent::storage::supplier::{self, Supplier};
 use uuid::Uuid;
 
+use crate::stack::required;
+
 /// Records a transaction in these tests: few, so that batches have borders.
 const BATCH: usize = 4;
 
@@ -185,14 +187,8 @@ async fn fresh_schema(url: &str) -> Db {
     Db::connect(&url, 8).await.unwrap()
 }
 
-fn postgres() -> Option<String> {
-    std::env::var_os("KONTINGENT_TEST_DATABASE_URL").map(|url| url.into_string().unwrap())
-}
-
 fn databases() -> Vec<Option<String>> {
-    let mut all = vec![None];
-    all.extend(postgres().map(Some));
-    all
+    vec![None, Some(required("KONTINGENT_TEST_DATABASE_URL"))]
 }
 
 /// The current values of a kind as `column=value` lists, by registry id, and their cells.

@@ -278,16 +278,12 @@ pub(crate) fn now() -> DateTime<Utc> {
     Clock::System.now()
 }
 
-/// A variable of the environment.
-pub(crate) fn variable(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told their servers by variables")]
-    std::env::var(name).ok()
-}
-
 /// A variable that the test command sets.
 pub(crate) fn required(name: &str) -> String {
     let hint = "run the tests by ./test, or: export $(deploy/dev/services up)";
-    variable(name).unwrap_or_else(|| panic!("{name} is not set; {hint}"))
+    #[expect(clippy::disallowed_methods, reason = "tests are told their servers by variables")]
+    let value = std::env::var(name);
+    value.unwrap_or_else(|_| panic!("{name} is not set; {hint}"))
 }
 
 /// Makes an empty database on the test server; its URL.

@@ -175,7 +175,8 @@ impl Applier {
         });
         unknown
             .map(|(dictionary, version)| {
-                package_finding(Code::DictionaryVersion, format!("{dictionary}, {version}"))
+                let detail = format!("{dictionary}, {version}");
+                Finding::of_package(Code::DictionaryVersion, Some(detail))
             })
             .collect()
     }
@@ -227,19 +228,5 @@ impl Applier {
         self.merge(tx, work).await?;
         self.references.learn(work);
         self.write(tx, work).await
-    }
-}
-
-/// A finding about the package as a whole.
-pub(super) fn package_finding(code: Code, detail: String) -> Finding {
-    Finding {
-        code,
-        severity: code.severity(),
-        kind: None,
-        record: 0,
-        external_id: String::new(),
-        field: None,
-        line: 1,
-        detail: Some(detail),
     }
 }

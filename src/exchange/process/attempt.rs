@@ -6,7 +6,7 @@ use crate::exchange::process::Processor;
 use crate::exchange::process::conclude::{End, conclude, hold};
 use crate::exchange::process::prepare::{Prepared, Ready};
 use crate::exchange::process::records::Batches;
-use crate::exchange::process::tally::{Tally, about_package};
+use crate::exchange::process::tally::Tally;
 use crate::exchange::process::verdict::Trouble;
 use crate::model::finding::{Code, Finding};
 use crate::model::package::{Mode, State};
@@ -37,14 +37,14 @@ pub(super) async fn run(
     let mut attempt = Attempt { processor, claimed, tally };
     match (waits, prepared) {
         (Waits::TooLong, _) => {
-            attempt.end(State::Rejected, about_package(Code::SequenceTimeout, None)).await
+            attempt.end(State::Rejected, Finding::of_package(Code::SequenceTimeout, None)).await
         }
         (Waits::Yes, _) => attempt.hold(Code::SequenceGap, vec![]).await,
         (Waits::No, Prepared::Parked) => {
-            attempt.end(State::Failed, about_package(Code::Parked, None)).await
+            attempt.end(State::Failed, Finding::of_package(Code::Parked, None)).await
         }
         (Waits::No, Prepared::Corrupt) => {
-            attempt.end(State::Failed, about_package(Code::EvidenceCorrupt, None)).await
+            attempt.end(State::Failed, Finding::of_package(Code::EvidenceCorrupt, None)).await
         }
         (Waits::No, Prepared::Unreadable(refusal)) => attempt.unreadable(&refusal).await,
         (Waits::No, Prepared::Ready(ready)) => attempt.read(*ready).await,
@@ -180,7 +180,7 @@ impl Attempt {
     async fn unreadable(&mut self, refusal: &Refusal) -> Result<&'static str, Trouble> {
         let place = refusal.place.map_or(1, |place| place.line);
         let detail = format!("{}, строка {place}", refusal.code.as_str());
-        self.end(State::Rejected, about_package(Code::Format, Some(detail))).await
+        self.end(State::Rejected, Finding::of_package(Code::Format, Some(detail))).await
     }
 
     /// Ends without applying more.

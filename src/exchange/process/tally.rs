@@ -98,27 +98,13 @@ impl Tally {
         let refused: u64 = self.counts.iter().map(|counts| counts.refused).sum();
         let mut findings = Vec::new();
         if self.records == 0 {
-            findings.push(about_package(Code::EmptyPackage, None));
+            findings.push(Finding::of_package(Code::EmptyPackage, None));
         } else if refused == self.records {
-            findings.push(about_package(Code::AllRejected, None));
+            findings.push(Finding::of_package(Code::AllRejected, None));
         }
         if test {
-            findings.push(about_package(Code::TestPackage, None));
+            findings.push(Finding::of_package(Code::TestPackage, None));
         }
         findings
-    }
-}
-
-/// A finding about the package as a whole.
-pub(super) fn about_package(code: Code, detail: Option<String>) -> Finding {
-    Finding {
-        code,
-        severity: code.severity(),
-        kind: None,
-        record: 0,
-        external_id: String::new(),
-        field: None,
-        line: 1,
-        detail,
     }
 }
