@@ -22,6 +22,7 @@ mod hostile_xml;
 mod interop;
 mod invariants;
 mod kill;
+mod large;
 mod region;
 mod registry;
 mod replay;
