@@ -14,6 +14,10 @@ pub const NAMESPACE: &str = "urn:kontingent:receipt:1.0";
 /// Findings listed in one receipt; the rest is only counted.
 pub const MAX_FINDINGS: usize = 20_000;
 
+/// Bytes of most findings in a receipt, and of a signature.
+const FINDING_BYTES: usize = 640;
+const SIGNATURE_BYTES: usize = 8 << 10;
+
 /// What every receipt says about its package.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
@@ -75,6 +79,7 @@ pub fn concluded(subject: &Subject<'_>, conclusion: &Conclusion<'_>) -> String {
         block(&mut out, kind, conclusion.counts[kind.index()]);
     }
     let listed = &conclusion.findings[..conclusion.findings.len().min(MAX_FINDINGS)];
+    out.reserve(listed.len() * FINDING_BYTES + SIGNATURE_BYTES);
     out.start("Findings")
         .attribute("total", &conclusion.total_findings.to_string())
         .attribute("listed", &listed.len().to_string());

@@ -14,8 +14,9 @@ use crate::normalise::draft::{Draft, Rules};
 use crate::normalise::{self, address, identity_document, text};
 use crate::storage::registry::matching::Fact;
 
-/// Pairs of person and evidence kept at most (24 MB); what comes after is not used for matching.
-const PAIRS: usize = 1_500_000;
+/// Pairs of person and evidence kept at most (18 MB if all are documents); what comes after is not
+/// used for matching.
+const PAIRS: usize = 1_100_000;
 
 /// Kinds whose rows a full package closes when it does not mention them.
 pub const CLOSED_KINDS: [Kind; 7] = [
@@ -33,8 +34,9 @@ pub const CLOSED_KINDS: [Kind; 7] = [
 pub struct Evidence {
     /// Hash of a person's external id, and key of a document.
     documents: Vec<(u64, i64)>,
-    /// Hash of a person's external id, and hash of another fact.
-    facts: Vec<(u64, i64)>,
+    /// Hash of a person's external id in two halves, and half a hash of another fact: enough to
+    /// find two namesakes agree, and a quarter less memory.
+    facts: Vec<[u32; 3]>,
     /// Hashes of the records mentioned.
     mentions: Vec<u64>,
 }
@@ -142,8 +144,14 @@ impl Evidence {
     }
 
     /// Hashes of the other facts that the package gives a person.
-    pub(super) fn facts(&self, external_id: &str) -> Vec<i64> {
-        of(&self.facts, external_id)
+    pub(super) fn facts(&self, external_id: &str) -> Vec<u32> {
+        if self.facts.is_empty() {
+            return Vec::new();
+        }
+        let [high, low] = halves(xxh3_64(external_id.as_bytes()));
+        let from = self.facts.partition_point(|[of, rest, _]| (*of, *rest) < (high, low));
+        let own = self.facts[from..].iter().take_while(|[of, rest, _]| (*of, *rest) == (high, low));
+        own.map(|[_, _, fact]| *fact).collect()
     }
 
     /// Forgets what is known of persons: none comes any more.
@@ -199,19 +207,29 @@ impl Evidence {
 
     fn fact(&mut self, person: &str, fact: &Fact) {
         if self.documents.len() + self.facts.len() < PAIRS {
-            self.facts.push((xxh3_64(person.as_bytes()), hash(fact)));
+            let [high, low] = halves(xxh3_64(person.as_bytes()));
+            self.facts.push([high, low, hash(fact)]);
         }
     }
 }
 
 /// Hash by which a fact of the package is compared with one of the registry.
-pub(super) fn hash(fact: &Fact) -> i64 {
-    match fact {
+pub(super) fn hash(fact: &Fact) -> u32 {
+    let key = match fact {
         Fact::Address(key) => *key,
         Fact::BirthAct(number) => text::key(&["act", &text::fold_tokens(number)]),
         Fact::Organisation(name) => text::key(&["organisation", name]),
         Fact::Relative(name) => text::key(&["relative", name]),
-    }
+    };
+    halves(key.cast_unsigned())[1]
+}
+
+/// High and low half.
+fn halves(hash: u64) -> [u32; 2] {
+    let bytes = hash.to_be_bytes();
+    let half =
+        |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    [half(0), half(4)]
 }
 
 fn of(pairs: &[(u64, i64)], external_id: &str) -> Vec<i64> {

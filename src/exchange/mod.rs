@@ -10,6 +10,7 @@ pub mod closing;
 mod commit;
 mod cursor;
 pub mod delivery;
+pub mod document;
 pub mod evidence;
 mod examine;
 mod parties;

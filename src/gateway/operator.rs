@@ -18,16 +18,16 @@ use serde_json::{Value, json};
 use super::rest::{json_response, respond};
 use super::{Gateway, store};
 use crate::codec::receipt::hex;
+use crate::exchange::document;
 use crate::exchange::replay::{ReplayError, Request};
 use crate::http::problem::RequestId;
 use crate::http::spool;
-use crate::model::finding::Finding;
 use crate::model::ids::PackageNo;
 use crate::model::package::State as PackageState;
 use crate::model::refusal::{Refusal, RefusalCode};
-use crate::storage::journal::Package;
 use crate::storage::journal::conclude::findings;
-use crate::storage::journal::list::{self, Attempt, Filter};
+use crate::storage::journal::list::{self, Filter};
+use crate::storage::registry::deferred;
 
 /// Rows of one page: by default, and at most.
 const PAGE: i64 = 100;
@@ -88,7 +88,7 @@ async fn packages(
             .map_err(|error| store(&error))?;
         let full = i64::try_from(page.len()).is_ok_and(|rows| rows == limit);
         let next = page.last().filter(|_| full).map(|package| package.no);
-        let rows: Vec<Value> = page.iter().map(package_document).collect();
+        let rows: Vec<Value> = page.iter().map(document::package).collect();
         Ok(json_response(json!({ "packages": rows, "next": next })))
     };
     respond(found.await, &id)
@@ -128,11 +128,13 @@ async fn package(
             }
         };
         let next = (found.len() as u64 == limit).then_some(after + limit);
-        let mut document = package_document(&package);
-        document["attempts"] = attempts.iter().map(attempt_document).collect();
-        document["findings"] = found.iter().map(finding_document).collect();
-        document["findingsNext"] = json!(next);
-        Ok(json_response(document))
+        let fate = deferred::fate(db, no).await.map_err(|error| store(&error))?;
+        let mut shown = document::package(&package);
+        shown["attempts"] = attempts.iter().map(document::attempt).collect();
+        shown["findings"] = found.iter().map(document::finding).collect();
+        shown["findingsNext"] = json!(next);
+        shown["deferred"] = document::deferred(fate);
+        Ok(json_response(shown))
     };
     respond(found.await, &id)
 }
@@ -255,64 +257,4 @@ fn page_size(asked: Option<i64>) -> Result<i64, Refusal> {
 
 fn number(text: &str) -> Result<PackageNo, Refusal> {
     text.parse().map(PackageNo).map_err(|_| RefusalCode::NotFound.into())
-}
-
-fn package_document(package: &Package) -> Value {
-    json!({
-        "number": package.no,
-        "packageId": package.package_id,
-        "supplier": package.supplier,
-        "type": package.header.package_type,
-        "mode": package.header.mode.as_str(),
-        "scope": package.header.scope.to_text(),
-        "sequence": package.header.sequence,
-        "test": package.header.test,
-        "records": package.records,
-        "contentBytes": package.content_bytes,
-        "sha256": hex(&package.sha256),
-        "signerSha256": package.signer_sha256,
-        "peer": package.peer,
-        "receivedAt": package.received_at,
-        "state": package.state,
-        "stateTitle": package.state.title(),
-        "stateAt": package.state_at,
-        "reason": package.reason,
-    })
-}
-
-fn attempt_document(attempt: &Attempt) -> Value {
-    let counts: Option<Value> =
-        attempt.counts.as_deref().and_then(|counts| serde_json::from_str(counts).ok());
-    json!({
-        "id": attempt.id,
-        "number": attempt.number,
-        "previous": attempt.previous,
-        "reason": attempt.reason,
-        "actor": attempt.actor,
-        "approved": attempt.approved,
-        "requestedAt": attempt.requested_at,
-        "startedAt": attempt.started_at,
-        "finishedAt": attempt.finished_at,
-        "nextTryAt": attempt.next_try_at,
-        "tries": attempt.tries,
-        "recordsDone": attempt.records_done,
-        "findings": attempt.findings,
-        "counts": counts,
-        "outcome": attempt.outcome,
-        "error": attempt.error,
-    })
-}
-
-fn finding_document(finding: &Finding) -> Value {
-    json!({
-        "code": finding.code.as_str(),
-        "severity": finding.severity,
-        "kind": finding.kind.map(crate::model::kind::Kind::element),
-        "record": finding.record,
-        "externalId": finding.external_id,
-        "field": finding.field,
-        "line": finding.line,
-        "xpath": finding.xpath(),
-        "text": finding.text(),
-    })
 }

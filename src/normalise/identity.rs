@@ -25,7 +25,7 @@ pub struct Profile {
     /// Keys of its documents.
     pub documents: Vec<i64>,
     /// Hashes of what else is known: addresses, birth acts, organisations, relatives.
-    pub facts: Vec<i64>,
+    pub facts: Vec<u32>,
 }
 
 impl Profile {

@@ -31,6 +31,9 @@ thread_local! {
 /// # Errors
 /// When memory runs out.
 pub fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
+    if plain.len() > FRAME_BYTES {
+        return compress_long(plain);
+    }
     COMPRESSOR.with_borrow_mut(|slot| {
         let compressor = if let Some(compressor) = slot {
             compressor
@@ -43,6 +46,15 @@ pub fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
         frame.shrink_to_fit();
         Ok(frame)
     })
+}
+
+/// The receipt of many findings: piece by piece, without room for the case that nothing shrinks.
+fn compress_long(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
+    encoder.include_checksum(true)?;
+    encoder.set_pledged_src_size(Some(plain.len() as u64))?;
+    encoder.write_all(plain)?;
+    encoder.finish()
 }
 
 /// Undoes [`compress`].
@@ -317,6 +329,20 @@ impl Checker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_of_any_length_comes_back_and_a_damaged_one_does_not() {
+        for length in [0, 1, FRAME_BYTES, FRAME_BYTES + 1, 5 << 20] {
+            let plain: Vec<u8> =
+                (0..length).map(|n| u8::try_from(n / 1000 % 251).unwrap()).collect();
+            let mut frame = compress(&plain).unwrap();
+            assert!(frame.len() <= plain.len() + 32);
+            assert!(decompress(&frame).unwrap() == plain);
+            let last = frame.len() - 1;
+            frame[last] ^= 1;
+            assert!(decompress(&frame).is_err());
+        }
+    }
 
     #[test]
     fn a_document_comes_back_from_memory_and_from_the_spool() {

@@ -143,7 +143,7 @@ impl TrustStore {
         let (valid_from, valid_to) = self.path(&certificate, &others, at)?;
         judge_purpose(&certificate, leaf)?;
         let key = certificate.public_key().map_err(|_| RefusalCode::SigAlgorithm)?;
-        Ok(SignerCertificate { facts, key: PublicKey::admit(key)?, valid_from, valid_to })
+        Ok(SignerCertificate { facts, key: PublicKey::admit(&key)?, valid_from, valid_to })
     }
 
     /// Finds a path to an anchor; gives when all of it is valid.

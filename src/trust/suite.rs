@@ -63,7 +63,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// `SIG_ALGORITHM` for kinds, curves and sizes that are not allowed.
-    pub fn admit(key: PKey<Public>) -> Result<Self, RefusalCode> {
+    pub fn admit(key: &PKey<Public>) -> Result<Self, RefusalCode> {
         match key.id() {
             Id::RSA if (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&key.bits()) => {
                 key.rsa().map(Self::Rsa).map_err(|_| RefusalCode::SigAlgorithm)

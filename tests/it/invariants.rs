@@ -8,10 +8,11 @@ use kontingent::storage::audit::{self, Chain};
 use kontingent::storage::db::Db;
 use kontingent::storage::journal::attempt::{self, Claim};
 use kontingent::storage::journal::list;
+use kontingent::storage::registry::deferred::{self, Fate};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::stack::{Person, Stack, flavours, header, package, persons};
+use crate::stack::{Person, Stack, flavours, header, package, package_of_contacts, persons};
 
 /// Checks a database at rest: every package has come to an end, records balance, nothing is
 /// left to ring, the audit chain is whole.
@@ -53,6 +54,30 @@ async fn one_bad_record_is_one_finding_and_its_neighbours_are_applied() {
         assert!(xml.contains(r#"total="1500" created="1499""#), "{xml}");
         assert!(xml.contains("FLK_REQUIRED") && xml.contains("<Record>701</Record>"), "{xml}");
         assert_at_rest(stack.exchange.db(), 1).await;
+        stack.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_waits_a_week_for_the_person_it_belongs_to_and_not_longer() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        stack.work();
+        let (supplier, db) = (&stack.suppliers[0], stack.exchange.db());
+        let people = persons(0, 2);
+        let contacts = package_of_contacts(supplier, header(supplier), &people);
+        let number = stack.deliver(&contacts).await.unwrap().number;
+        stack.until(number, State::Registered).await;
+        let fate = async || deferred::fate(db, number).await.unwrap();
+        assert_eq!(fate().await, Fate { waiting: 2, ..Fate::default() });
+        let late = "UPDATE deferred_record SET expires_at = parked_at WHERE external_id = 'c-p-1'";
+        db.execute(late, vec![]).await.unwrap();
+        let document = package(supplier, header(supplier), &people);
+        let persons = stack.deliver(&document).await.unwrap().number;
+        stack.until(persons, State::Registered).await;
+        assert_eq!(fate().await, Fate { waiting: 0, applied: 1, expired: 1 });
+        let row = db.query_one("SELECT count(*) FROM contact", vec![]).await.unwrap().unwrap();
+        assert_eq!(row.get::<i64>(0).unwrap(), 1);
         stack.end().await;
     }
 }

@@ -260,6 +260,23 @@ pub(crate) fn package_with_contacts(
         let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
         writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
     }
+    write_contacts(&mut writer, persons);
+    supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
+}
+
+/// A signed package of the telephones of these persons, without the persons.
+pub(crate) fn package_of_contacts(
+    supplier: &TestSupplier,
+    mut header: Header,
+    persons: &[Person],
+) -> Vec<u8> {
+    header.counts = vec![(Kind::Contact, persons.len() as u64)];
+    let mut writer = Writer::new(Vec::new(), "package", &header).unwrap();
+    write_contacts(&mut writer, persons);
+    supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
+}
+
+fn write_contacts(writer: &mut Writer<Vec<u8>>, persons: &[Person]) {
     for Person(id, _) in persons {
         let contact = format!("c-{id}");
         let fields = [
@@ -270,7 +287,6 @@ pub(crate) fn package_with_contacts(
         ];
         writer.record(Kind::Contact, fields).unwrap();
     }
-    supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
 }
 
 /// The machine's time.

@@ -63,6 +63,13 @@ impl Writer {
         Self { out, ..Self::default() }
     }
 
+    /// Makes room for so many more bytes at once: a long text that grows by doubling takes twice
+    /// its size.
+    pub fn reserve(&mut self, bytes: usize) -> &mut Self {
+        self.out.reserve_exact(bytes);
+        self
+    }
+
     /// Opens an element; attributes may follow.
     pub fn start(&mut self, name: &str) -> &mut Self {
         self.finish_tag();

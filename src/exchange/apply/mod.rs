@@ -116,7 +116,7 @@ impl Registry {
             header: header.clone(),
             evidence: Evidence::default(),
             entrusted,
-            references: References::default(),
+            references: References::of(header),
             waiting: deferred::any(&self.db, supplier.id).await?,
         })
     }

@@ -8,6 +8,7 @@ use crate::exchange::apply::Applier;
 use crate::exchange::apply::work::{Outcome, Work};
 use crate::model::finding::Code;
 use crate::model::kind::Kind;
+use crate::model::package::Header;
 use crate::model::record::{Setting, Value};
 use crate::normalise;
 use crate::storage::db::{DbError, Tx};
@@ -18,9 +19,13 @@ use crate::storage::registry::reference::{self, Known};
 const REMEMBERED: usize = 114_000;
 
 /// What the supplier's ids of earlier batches mean, by hash of kind and id.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct References {
     known: HashMap<u128, Known>,
+}
+
+fn is_referred_to(kind: Kind) -> bool {
+    kind.is_matched() || kind == Kind::ClassGroup
 }
 
 fn hash(kind: Kind, external_id: &str) -> u128 {
@@ -28,6 +33,15 @@ fn hash(kind: Kind, external_id: &str) -> u128 {
 }
 
 impl References {
+    /// None yet, with room for those of this package.
+    pub(super) fn of(header: &Header) -> Self {
+        let counts = header.counts.iter().filter(|(kind, _)| is_referred_to(*kind));
+        let expected: u64 = counts.map(|(_, count)| count).sum();
+        let room =
+            usize::try_from(expected).map_or(REMEMBERED, |expected| expected.min(REMEMBERED));
+        Self { known: HashMap::with_capacity(room) }
+    }
+
     fn get(&self, kind: Kind, external_id: &str) -> Option<Known> {
         self.known.get(&hash(kind, external_id)).copied()
     }
@@ -42,7 +56,7 @@ impl References {
     /// Remembers what the records of a run mean.
     pub(super) fn learn(&mut self, work: &Work) {
         let kind = work.spec.kind;
-        if !(kind.is_matched() || kind == Kind::ClassGroup) {
+        if !is_referred_to(kind) {
             return;
         }
         for item in &work.items {

@@ -112,12 +112,13 @@ async fn prepare(exchange: &Exchange, claimed: &mut Claimed) -> Result<Prepared,
             Err(refusal) => Prepared::Unreadable(refusal),
         });
     }
-    let evidence = match wanted {
-        true => match gather(&content, &rules).await? {
+    let evidence = if wanted {
+        match gather(&content, &rules).await? {
             Ok(evidence) => evidence,
             Err(refusal) => return Ok(Prepared::Unreadable(refusal)),
-        },
-        false => Evidence::default(),
+        }
+    } else {
+        Evidence::default()
     };
     let batches = Batches::begin(&content, Arc::clone(&rules), batch, claimed.records_done)?;
     Ok(Prepared::Ready(Box::new(Ready { evidence, batches })))

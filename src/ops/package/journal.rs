@@ -6,19 +6,20 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::exchange::document;
 use crate::exchange::replay::{Desk, Request};
 use crate::model::finding::Code;
 use crate::model::ids::{PackageId, PackageNo};
 use crate::model::kind::Kind;
 use crate::model::package::{Counts, State};
 use crate::ops::output::{instant, plural, say, say_json, say_table, yes};
-use crate::ops::package::document;
 use crate::ops::package::validate::line;
 use crate::storage::content::decompress;
 use crate::storage::db::Db;
 use crate::storage::journal::Package;
 use crate::storage::journal::conclude::findings;
 use crate::storage::journal::list::{self as rows, Attempt, Filter};
+use crate::storage::registry::deferred::{self, Fate};
 
 /// A package as an operator names it.
 #[derive(Clone, Debug)]
@@ -165,10 +166,12 @@ pub async fn show(db: &Db, chosen: &Chosen, limit: u64, json: bool) -> Result<()
         Some(last) => findings(db, last.id, 0, limit).await?,
         None => Vec::new(),
     };
+    let fate = deferred::fate(db, package.no).await?;
     if json {
         let mut shown = document::package(&package);
         shown["attempts"] = attempts.iter().map(document::attempt).collect();
         shown["findings"] = found.iter().map(document::finding).collect::<Vec<Value>>().into();
+        shown["deferred"] = document::deferred(fate);
         return Ok(say_json(&shown)?);
     }
     say_state(&package);
@@ -176,6 +179,7 @@ pub async fn show(db: &Db, chosen: &Chosen, limit: u64, json: bool) -> Result<()
     say_attempts(&attempts);
     let Some(last) = attempts.first() else { return Ok(()) };
     say_counts(last);
+    say_deferred(fate);
     if found.is_empty() {
         say("Замечаний нет.");
         return Ok(());
@@ -227,6 +231,16 @@ pub async fn replay(
 fn is_empty(filter: &Filter) -> bool {
     let Filter { state, supplier, code, since, until, before: _ } = filter;
     state.is_none() && supplier.is_none() && code.is_none() && since.is_none() && until.is_none()
+}
+
+/// Nothing where no record waited for another.
+fn say_deferred(fate: Fate) {
+    if fate != Fate::default() {
+        say(format!(
+            "Записи, ждавшие других: применено позже {}, ещё ждут {}, не дождались {}",
+            fate.applied, fate.waiting, fate.expired
+        ));
+    }
 }
 
 fn say_state(package: &Package) {

@@ -1,6 +1,5 @@
 //! `package`: what suppliers do with files, and operators with the journal.
 
-mod document;
 mod journal;
 mod send;
 mod validate;

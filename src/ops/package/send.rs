@@ -12,11 +12,12 @@ use tokio_util::io::ReaderStream;
 
 use crate::codec::inflate::Encoding;
 use crate::codec::package::Reader;
+use crate::exchange::document;
 use crate::http::tls::install_provider;
 use crate::model::package::Header;
 use crate::model::refusal::{Place, Refusal};
 use crate::ops::output::{plural, say, say_json};
-use crate::ops::package::{describe, document, encoding, one_line, open};
+use crate::ops::package::{describe, encoding, one_line, open};
 
 /// A gateway to send to.
 pub struct Gateway {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::codec::package::{Reader, Seen, Watch};
 use crate::codec::xml;
 use crate::codec::xmldsig::{EnvelopedSignature, Outcome, Profile, verify_enveloped};
+use crate::exchange::document;
 use crate::model::dictionary::Dictionaries;
 use crate::model::finding::{Code, Finding, Severity};
 use crate::model::kind::Kind;
@@ -22,7 +23,7 @@ use crate::normalise::draft::Rules;
 use crate::normalise::record;
 use crate::ops::certificate;
 use crate::ops::output::{plural, say, say_json};
-use crate::ops::package::{describe, document, open};
+use crate::ops::package::{describe, open};
 use crate::trust::{SignerCertificate, TrustStore};
 
 /// What files are judged by.

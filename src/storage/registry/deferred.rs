@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::args;
-use crate::model::ids::SupplierId;
+use crate::model::ids::{PackageNo, SupplierId};
 use crate::model::kind::Kind;
 use crate::storage::db::{Db, DbError, Tx};
 use crate::storage::input::{Column, Input};
@@ -54,6 +54,36 @@ pub async fn any(db: &Db, supplier: SupplierId) -> Result<bool, DbError> {
     let sql = "SELECT 1 FROM deferred_record WHERE supplier_id = $1 AND applied_package IS NULL \
         LIMIT 1";
     Ok(db.query_one(sql, args![supplier.0]).await?.is_some())
+}
+
+/// What became of the records of a package that had to wait for a reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// Still waiting.
+    pub waiting: u64,
+    /// Applied when the reference had come.
+    pub applied: u64,
+    /// Waited in vain: the finding in the receipt is final.
+    pub expired: u64,
+}
+
+/// What became of the records of this package that had to wait.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn fate(db: &Db, package: PackageNo) -> Result<Fate, DbError> {
+    let now = db.now_sql();
+    let sql = format!(
+        "SELECT count(*) FILTER (WHERE applied_package IS NULL AND expires_at > {now}), \
+        count(*) FILTER (WHERE applied_package IS NOT NULL), \
+        count(*) FILTER (WHERE applied_package IS NULL AND expires_at <= {now}) \
+        FROM deferred_record WHERE package_no = $1"
+    );
+    let Some(row) = db.query_one(&sql, args![package.0]).await? else {
+        return Ok(Fate::default());
+    };
+    let count = |column| row.get::<i64>(column).map(i64::unsigned_abs);
+    Ok(Fate { waiting: count(0)?, applied: count(1)?, expired: count(2)? })
 }
 
 /// Parks records of one kind; one parked before waits for the reference named now.

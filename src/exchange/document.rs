@@ -1,14 +1,17 @@
-//! Packages, attempts and findings as JSON documents; the names are those of the REST calls.
+//! Packages, attempts and findings as JSON documents: the same from REST and from the command line.
 
 use serde_json::{Value, json};
 
+use crate::codec::receipt::hex;
 use crate::model::finding::Finding;
 use crate::model::kind::Kind;
 use crate::model::refusal::Refusal;
 use crate::storage::journal::Package;
 use crate::storage::journal::list::Attempt;
+use crate::storage::registry::deferred::Fate;
 
-pub(super) fn package(package: &Package) -> Value {
+/// A package as it stands.
+pub fn package(package: &Package) -> Value {
     json!({
         "number": package.no,
         "packageId": package.package_id,
@@ -20,6 +23,7 @@ pub(super) fn package(package: &Package) -> Value {
         "test": package.header.test,
         "records": package.records,
         "contentBytes": package.content_bytes,
+        "sha256": hex(&package.sha256),
         "signerSha256": package.signer_sha256,
         "peer": package.peer,
         "receivedAt": package.received_at,
@@ -30,7 +34,8 @@ pub(super) fn package(package: &Package) -> Value {
     })
 }
 
-pub(super) fn attempt(attempt: &Attempt) -> Value {
+/// One attempt at processing it.
+pub fn attempt(attempt: &Attempt) -> Value {
     let counts: Option<Value> =
         attempt.counts.as_deref().and_then(|counts| serde_json::from_str(counts).ok());
     json!({
@@ -53,7 +58,8 @@ pub(super) fn attempt(attempt: &Attempt) -> Value {
     })
 }
 
-pub(super) fn finding(finding: &Finding) -> Value {
+/// What was wrong with a record or the whole.
+pub fn finding(finding: &Finding) -> Value {
     json!({
         "code": finding.code.as_str(),
         "severity": finding.severity,
@@ -67,11 +73,17 @@ pub(super) fn finding(finding: &Finding) -> Value {
     })
 }
 
-pub(super) fn refusal(refusal: &Refusal) -> Value {
+/// Why a delivery was not taken.
+pub fn refusal(refusal: &Refusal) -> Value {
     json!({
         "code": refusal.code.as_str(),
         "title": refusal.code.text(),
         "detail": refusal.detail,
         "place": refusal.place,
     })
+}
+
+/// What became of records that waited for a reference.
+pub fn deferred(fate: Fate) -> Value {
+    json!({ "waiting": fate.waiting, "applied": fate.applied, "expired": fate.expired })
 }
