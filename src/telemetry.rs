@@ -19,6 +19,8 @@ pub const COMMIT_PACKAGES: &str = "exchange_commit_packages";
 pub const RECORDS_TOTAL: &str = "exchange_records_total";
 /// Counter: attempts ended, by `outcome`.
 pub const ATTEMPTS_TOTAL: &str = "exchange_attempts_total";
+/// Counter: packages that call for a person to look at the supplier, by `code`.
+pub const ALERTS_TOTAL: &str = "exchange_alerts_total";
 /// Counter: doorbell messages, by `outcome` (`confirmed`, `returned`, `failed`).
 pub const RINGS_TOTAL: &str = "broker_rings_total";
 /// Counter: federal requests, by `operation` and `outcome`.

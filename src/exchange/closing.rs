@@ -1,7 +1,7 @@
 //! The end of a full package: what it no longer mentions is closed, unless that is too much.
 //!
-//! Whether it is too much is decided before the first record is applied ([`Applier::weigh`]), so
-//! that a held package has changed nothing.
+//! Whether a package closes or deletes too much is decided before its first record is applied
+//! ([`Applier::weigh`]), so that a held package has changed nothing.
 
 use chrono::NaiveDate;
 
@@ -20,6 +20,14 @@ const GUARD_OF: u64 = 100;
 
 /// … at most so many may be closed without an operator's word.
 const GUARD_CLOSES: u64 = 20;
+
+/// Of so many records of a kind that the supplier has …
+const GUARD_OF_OWN: u64 = 100;
+
+/// … at most so many may be deleted without an operator's word, beyond [`DELETES_UNASKED`].
+///
+/// [`DELETES_UNASKED`]: crate::exchange::evidence::DELETES_UNASKED
+const GUARD_DELETES: u64 = 5;
 
 /// Open rows read at a time, and closed in one transaction.
 const PAGE: i64 = 500;
@@ -46,12 +54,33 @@ impl Progress {
 }
 
 impl Applier {
+    /// Whether the package has to be weighed at all.
+    pub fn may_take_away(&self) -> bool {
+        self.header.mode == Mode::All || self.evidence.mass_deletions().next().is_some()
+    }
+
     /// Says, before anything is applied, whether the package would close more than a fifth of the
-    /// open rows of a kind in its scope: one finding a kind, none when it may go ahead.
+    /// open rows of a kind in its scope, or delete more than a twentieth of the supplier's: one
+    /// finding a kind, none when it may go ahead.
     ///
     /// # Errors
     /// Any [`DbError`].
     pub async fn weigh(&self, tx: &mut Tx) -> Result<Vec<Finding>, DbError> {
+        let mut findings = self.weigh_closings(tx).await?;
+        for (kind, deleted) in self.evidence.mass_deletions() {
+            // So many make the share allowed; there is no need to count on.
+            let enough = deleted.saturating_mul(GUARD_OF_OWN).div_ceil(GUARD_DELETES);
+            let spec = normalise::spec(kind);
+            let own = snapshot::count_living(tx, spec, self.stamp.supplier, enough).await?;
+            if own < enough {
+                let detail = format!("{}: {deleted} из {own}", kind.block());
+                findings.push(Finding::of_package(Code::DeletingGuard, Some(detail)));
+            }
+        }
+        Ok(findings)
+    }
+
+    async fn weigh_closings(&self, tx: &mut Tx) -> Result<Vec<Finding>, DbError> {
         let Some(extent) = self.extent(tx).await? else { return Ok(Vec::new()) };
         let mut findings = Vec::new();
         for kind in CLOSED_KINDS.into_iter().filter(|kind| self.covers(*kind)) {

@@ -1,6 +1,7 @@
 //! The first, cheap pass over a package: what later blocks say of the persons in it, and which
 //! records a full package mentions. Bounded memory: hashes only.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -8,10 +9,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::codec::package::Reader;
 use crate::model::kind::Kind;
 use crate::model::package::{Header, Mode};
-use crate::model::record::{Setting, Value};
+use crate::model::record::{RawRecord, RawValue, Setting, Value};
 use crate::model::refusal::Refusal;
 use crate::normalise::draft::{Draft, Rules};
-use crate::normalise::{self, address, identity_document, text};
+use crate::normalise::{self, address, identity_document, lexical, text};
 use crate::storage::registry::matching::Fact;
 
 /// Pairs of person and evidence kept at most (18 MB if all are documents); what comes after is not
@@ -29,6 +30,12 @@ pub const CLOSED_KINDS: [Kind; 7] = [
     Kind::Employment,
 ];
 
+/// Kinds whose records can say that they are deleted.
+pub const DELETED_KINDS: [Kind; 3] = [Kind::Mark, Kind::FinalMark, Kind::Absence];
+
+/// So many records of a kind may be deleted at once whatever their share.
+pub const DELETES_UNASKED: u64 = 100;
+
 /// What a first pass has gathered.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -39,11 +46,19 @@ pub struct Evidence {
     facts: Vec<[u32; 3]>,
     /// Hashes of the records mentioned.
     mentions: Vec<u64>,
+    /// Records that delete, by kind.
+    deletions: BTreeMap<Kind, u64>,
 }
 
 /// Whether a package needs a first pass.
 pub fn is_needed(header: &Header) -> bool {
-    header.mode == Mode::All || tells_of_persons(header)
+    header.mode == Mode::All || tells_of_persons(header) || may_delete(header)
+}
+
+/// Whether the package may delete more than goes unasked.
+fn may_delete(header: &Header) -> bool {
+    let mut counts = header.counts.iter();
+    counts.any(|(kind, count)| DELETED_KINDS.contains(kind) && *count > DELETES_UNASKED)
 }
 
 fn tells_of_persons(header: &Header) -> bool {
@@ -84,6 +99,7 @@ impl Gatherer {
             documents: Vec::with_capacity(documents),
             facts: Vec::with_capacity(facts.min(PAIRS - documents)),
             mentions: Vec::new(),
+            deletions: BTreeMap::new(),
         };
         Self { matching, closing: header.mode == Mode::All && !header.test, evidence }
     }
@@ -93,6 +109,9 @@ impl Gatherer {
         self.mention(draft.kind, &draft.external_id);
         if self.wants(draft.kind) && draft.is_sound() {
             self.evidence.note(draft);
+        }
+        if draft.is_sound() && draft.deletes() {
+            self.deletion(draft.kind);
         }
     }
 
@@ -107,6 +126,10 @@ impl Gatherer {
 
     fn wants(&self, kind: Kind) -> bool {
         self.matching && kind > Kind::Person && kind < Kind::Mark
+    }
+
+    fn deletion(&mut self, kind: Kind) {
+        *self.evidence.deletions.entry(kind).or_default() += 1;
     }
 
     fn mention(&mut self, kind: Kind, external_id: &str) {
@@ -127,9 +150,19 @@ pub fn collect<R: Read>(reader: &mut Reader<R>, rules: &Rules) -> Result<Evidenc
             gatherer.note(&normalise::record(&raw, rules));
         } else {
             gatherer.mention(raw.kind, &text::collapse(raw.external_id()));
+            if deletes(&raw) {
+                gatherer.deletion(raw.kind);
+            }
         }
     }
     Ok(gatherer.finish())
+}
+
+fn deletes(raw: &RawRecord) -> bool {
+    match raw.field("Deleted").map(|field| &field.value) {
+        Some(RawValue::Text(text)) => lexical::is_true(text.trim()),
+        _ => false,
+    }
 }
 
 /// Hash of a record's kind and external id.
@@ -158,6 +191,12 @@ impl Evidence {
     pub(super) fn forget_persons(&mut self) {
         self.documents = Vec::new();
         self.facts = Vec::new();
+    }
+
+    /// Kinds of which the package deletes more than goes unasked, with the number.
+    pub(super) fn mass_deletions(&self) -> impl Iterator<Item = (Kind, u64)> {
+        let counts = self.deletions.iter().map(|(kind, count)| (*kind, *count));
+        counts.filter(|(_, count)| *count > DELETES_UNASKED)
     }
 
     /// Whether the package mentions a record.

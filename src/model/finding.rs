@@ -175,6 +175,10 @@ codes! {
     AllRejected = "ALL_REJECTED", Warning, "Ни одна запись пакета не применена";
     /// Snapshot would close too much.
     ClosingGuard = "CLOSING_GUARD", Error, "Полный пакет закрыл бы более 20 % записей; ожидает решения оператора";
+    /// A package would delete more of the supplier's records than may go unasked.
+    DeletingGuard = "DELETING_GUARD", Error, "Пакет удалил бы более 5 % записей; ожидает решения оператора";
+    /// A deletion of a record that was never sent.
+    DeleteUnknown = "DELETE_UNKNOWN", Warning, "Удаляемой записи нет в реестре; сохранена только отметка об удалении";
     /// Records closed because a snapshot no longer mentions them.
     ClosedBySnapshot = "CLOSED_BY_SNAPSHOT", Warning, "Записи закрыты: полный пакет их не содержит";
     /// Predecessor missing.

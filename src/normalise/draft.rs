@@ -72,6 +72,13 @@ impl Draft {
         self.findings.iter().all(|finding| finding.severity != Severity::Error)
     }
 
+    /// Whether it says that it is deleted.
+    pub fn deletes(&self) -> bool {
+        let place = normalise::spec(self.kind).position("Deleted");
+        let setting = place.and_then(|place| self.settings.get(place));
+        matches!(setting, Some(Setting::Set(Value::Flag(true))))
+    }
+
     /// Adds a finding about a field, or about the whole record.
     pub fn find(&mut self, code: Code, field: Option<&str>, detail: Option<String>) {
         let place = field.and_then(|field| normalise::spec(self.kind).position(field));

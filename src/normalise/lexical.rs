@@ -180,9 +180,14 @@ fn decimal(text: &str) -> Result<String, Wrong> {
     }
 }
 
+/// Whether a flag, trimmed, says yes.
+pub fn is_true(text: &str) -> bool {
+    matches!(text, "true" | "1")
+}
+
 fn flag(text: &str) -> Result<bool, Wrong> {
     match text {
-        "true" | "1" => Ok(true),
+        _ if is_true(text) => Ok(true),
         "false" | "0" => Ok(false),
         _ => Err(wrong(Code::Format, "нужно true или false")),
     }

@@ -39,20 +39,26 @@ pub(crate) async fn assert_at_rest(db: &Db, packages: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_bad_record_is_one_finding_and_its_neighbours_are_applied() {
+async fn a_bad_record_is_one_finding_and_its_neighbours_are_applied() {
     for flavour in flavours() {
         let stack = Stack::start(flavour).await;
         stack.work();
         let supplier = &stack.suppliers[0];
         let mut people = persons(0, 1500);
         people[700].1.retain(|(name, _)| *name != "BirthDate");
+        for field in ["BirthPlace", "Snils"] {
+            people[900].1.push((field, "х".repeat(300_000)));
+        }
         let document = package(supplier, header(supplier), &people);
         let number = stack.deliver(&document).await.unwrap().number;
         let package = stack.until(number, State::Registered).await;
         let receipt = stack.exchange.receipt(None, package.package_id).await.unwrap();
         let xml = String::from_utf8(receipt.xml).unwrap();
-        assert!(xml.contains(r#"total="1500" created="1499""#), "{xml}");
-        assert!(xml.contains("FLK_REQUIRED") && xml.contains("<Record>701</Record>"), "{xml}");
+        assert!(xml.contains(r#"total="1500" created="1498""#), "{xml}");
+        for (code, record) in [("FLK_REQUIRED", 701), ("FLK_RECORD_SIZE", 901)] {
+            assert!(xml.contains(code), "{xml}");
+            assert!(xml.contains(&format!("<Record>{record}</Record>")), "{xml}");
+        }
         assert_at_rest(stack.exchange.db(), 1).await;
         stack.end().await;
     }

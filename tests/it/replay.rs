@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use kontingent::args;
 use kontingent::exchange::replay::{ReplayError, Request};
 use kontingent::model::ids::PackageNo;
+use kontingent::model::kind::Kind;
 use kontingent::model::package::{Mode, State};
 use kontingent::storage::journal::list::{self, Filter};
 
@@ -112,6 +113,42 @@ async fn a_snapshot_that_closes_too_much_waits_for_an_operator() {
         stack.exchange.replay(number, &request(true)).await.unwrap();
         stack.until(number, State::Registered).await;
         assert!(history(&stack).await > before);
+        stack.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_that_deletes_too_much_waits_for_an_operator() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        stack.work();
+        let supplier = &stack.suppliers[0];
+        let deliver = async |count: usize, deleted: bool, state: State| {
+            let mut header = header(supplier);
+            header.counts = vec![(Kind::Person, 1), (Kind::Mark, count as u64)];
+            let document = crate::stack::package_of_marks(supplier, &header, count, deleted);
+            let number = stack.deliver(&document).await.unwrap().number;
+            stack.until(number, state).await
+        };
+        let deleted = async || {
+            let sql = "SELECT count(*) FROM mark WHERE deleted";
+            let row = stack.exchange.db().query_one(sql, vec![]).await.unwrap().unwrap();
+            row.get::<i64>(0).unwrap()
+        };
+        deliver(4500, false, State::Registered).await;
+        deliver(225, true, State::Registered).await;
+        assert_eq!(deleted().await, 225, "a twentieth goes unasked");
+        // One that is judged at once, and one that takes a first pass.
+        for count in [300, 4400] {
+            let package = deliver(count, true, State::Waiting).await;
+            assert_eq!(package.reason.as_deref(), Some("DELETING_GUARD"));
+            assert_eq!(deleted().await, 225, "{flavour:?}: {count} are too many");
+            if count == 4400 {
+                stack.exchange.replay(package.no, &request(true)).await.unwrap();
+                stack.until(package.no, State::Registered).await;
+                assert_eq!(deleted().await, 4400, "{flavour:?}: with an operator's word");
+            }
+        }
         stack.end().await;
     }
 }

@@ -276,6 +276,35 @@ pub(crate) fn package_of_contacts(
     supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
 }
 
+/// A signed package of one person with so many marks, alive or deleted.
+pub(crate) fn package_of_marks(
+    supplier: &TestSupplier,
+    header: &Header,
+    count: usize,
+    deleted: bool,
+) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), "package", header).unwrap();
+    for Person(id, fields) in persons(0, 1) {
+        let id = [("ExternalId", Some(id.as_str()))];
+        let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
+        writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
+    }
+    for n in 0..count {
+        let id = format!("m-{n:05}");
+        let fields = [
+            ("ExternalId", Some(id.as_str())),
+            ("Person", Some("p-0")),
+            ("Subject", Some("Алгебра")),
+            ("LessonDate", Some("2026-09-01")),
+            ("SetAt", Some("2026-09-01T10:00:00+03:00")),
+            ("Value", Some("5")),
+            ("Deleted", Some(if deleted { "true" } else { "false" })),
+        ];
+        writer.record(Kind::Mark, fields).unwrap();
+    }
+    supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
+}
+
 fn write_contacts(writer: &mut Writer<Vec<u8>>, persons: &[Person]) {
     for Person(id, _) in persons {
         let contact = format!("c-{id}");

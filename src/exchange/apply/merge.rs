@@ -2,6 +2,7 @@
 
 use crate::exchange::apply::Applier;
 use crate::exchange::apply::work::{Outcome, Work};
+use crate::exchange::evidence::DELETED_KINDS;
 use crate::model::finding::Code;
 use crate::model::kind::Kind;
 use crate::model::record::{Setting, Value};
@@ -203,6 +204,10 @@ fn merge_one(work: &mut Work, at: usize) {
     }
     if change.reopens {
         forget_end(work, at, place, &mut change);
+    }
+    if first && DELETED_KINDS.contains(&work.spec.kind) && work.items[at].draft.deletes() {
+        // It stays as a deleted row, lest an older package that comes later bring it to life.
+        work.items[at].draft.find(Code::DeleteUnknown, Some("Deleted"), None);
     }
     let fields = take_over(work, at, place, &change);
     let entity = &mut work.entities[place];

@@ -14,7 +14,7 @@ use crate::model::refusal::Refusal;
 use crate::storage::db::Tx;
 use crate::storage::journal::attempt::{self as journal, Claimed};
 use crate::storage::journal::{conclude as ends, sweep};
-use crate::telemetry::RECORDS_TOTAL;
+use crate::telemetry::{ALERTS_TOTAL, RECORDS_TOTAL};
 
 /// An attempt under way.
 pub(super) struct Attempt {
@@ -83,12 +83,13 @@ impl Attempt {
         let mut applier =
             exchange.registry().begin(&party.supplier, package.no, &package.header).await?;
         applier.inform(evidence);
-        if package.header.mode == Mode::All && !package.header.test && !self.claimed.approved {
+        let asks = !package.header.test && !self.claimed.approved && self.claimed.records_done == 0;
+        if asks && applier.may_take_away() {
             let mut tx = exchange.db().begin().await?;
             let findings = applier.weigh(&mut tx).await?;
             drop(tx);
-            if !findings.is_empty() && self.claimed.records_done == 0 {
-                return self.hold(Code::ClosingGuard, findings).await;
+            if let Some(code) = findings.first().map(|finding| finding.code) {
+                return self.hold(code, findings).await;
             }
         }
         if self.tally.records == 0 {
@@ -213,6 +214,16 @@ impl Attempt {
             self.tally.find(summary);
         }
         conclude(self, tx, End { state, reason }).await?;
+        for code in self.tally.alerts() {
+            metrics::counter!(ALERTS_TOTAL, "code" => code.as_str()).increment(1);
+            let package = &self.claimed.package;
+            tracing::warn!(
+                package.no = package.no.0,
+                supplier = package.supplier,
+                code = code.as_str(),
+                "the supplier's package calls for attention"
+            );
+        }
         for counts in &self.tally.counts {
             for (outcome, count) in [
                 ("created", counts.created),

@@ -12,6 +12,9 @@ use crate::storage::db::{Db, DbError};
 use crate::storage::journal::attempt::Claimed;
 use crate::storage::journal::conclude;
 
+/// So many records of other people's organisations in a package are taken for mistakes.
+const FORBIDDEN_UNNOTICED: usize = 10;
+
 /// Counts and findings of an attempt.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -93,6 +96,14 @@ impl Tally {
         serde_json::to_string(&counts).unwrap_or_default()
     }
 
+    /// What a person should look at: the supplier does something wrong as a whole.
+    pub(super) fn alerts(&self) -> impl Iterator<Item = Code> {
+        let with = |code: Code| self.listed.iter().filter(move |finding| finding.code == code);
+        let rejected = with(Code::AllRejected).next().map(|finding| finding.code);
+        let forbidden = with(Code::ScopeForbidden).nth(FORBIDDEN_UNNOTICED);
+        rejected.into_iter().chain(forbidden.map(|finding| finding.code))
+    }
+
     /// What is to be said of the package as a whole, once all its records are known.
     pub(super) fn summary(&self, test: bool) -> Vec<Finding> {
         let refused: u64 = self.counts.iter().map(|counts| counts.refused).sum();
@@ -106,5 +117,33 @@ impl Tally {
             findings.push(Finding::of_package(Code::TestPackage, None));
         }
         findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_records_of_other_organisations_and_only_bad_ones_call_for_a_person() {
+        let with = |codes: &[(Code, usize)]| {
+            let listed = codes.iter().flat_map(|(code, count)| {
+                std::iter::repeat_n(Finding::of_package(*code, None), *count)
+            });
+            let tally = Tally {
+                attempt: AttemptId(1),
+                counts: [Counts::default(); Kind::ALL.len()],
+                records: 20,
+                listed: listed.collect(),
+                findings: 20,
+                unwritten: Vec::new(),
+            };
+            tally.alerts().collect::<Vec<Code>>()
+        };
+        assert_eq!(with(&[(Code::ScopeForbidden, 10), (Code::Required, 90)]), []);
+        assert_eq!(
+            with(&[(Code::ScopeForbidden, 11), (Code::AllRejected, 1)]),
+            [Code::AllRejected, Code::ScopeForbidden]
+        );
     }
 }

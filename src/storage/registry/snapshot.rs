@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::args;
+use crate::model::ids::SupplierId;
 use crate::model::kind::Kind;
 use crate::model::spec::KindSpec;
 use crate::storage::db::{DbError, Tx};
@@ -91,6 +92,28 @@ pub async fn open(
     rows.iter()
         .map(|row| Ok(Open { id: row.get(0)?, external_id: row.get(1)?, to_date: row.get(2)? }))
         .collect()
+}
+
+/// Number of a supplier's rows that are not deleted, counted up to `most`; for kinds that have
+/// the column `deleted`.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn count_living(
+    tx: &mut Tx,
+    spec: &KindSpec,
+    supplier: SupplierId,
+    most: u64,
+) -> Result<u64, DbError> {
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM {} WHERE supplier_id=$1 \
+         AND deleted IS DISTINCT FROM $3 LIMIT $2) AS living",
+        spec.table
+    );
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let row = tx.query_one(&sql, args![supplier.0, most, true]).await?;
+    let count: i64 = row.map_or(Ok(0), |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }
 
 /// Condition that a row belongs to the organisation, directly or through its person.
