@@ -9,7 +9,7 @@ use crate::codec::inflate::Encoding;
 use crate::codec::soap::{self, Envelope, FaultCode, SoapError, blank};
 use crate::codec::xml::{Event, Limits, Reader, Writer};
 use crate::model::ids::{PackageId, PackageNo};
-use crate::model::package::State;
+use crate::model::package::{Fate, State};
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Namespace of the messages.
@@ -322,6 +322,8 @@ pub struct PackageStatus<'a> {
     pub records: u64,
     /// Records the last attempt has applied.
     pub records_done: u64,
+    /// What became of records that had to wait for a reference.
+    pub fate: Fate,
 }
 
 /// Answers `GetPackageStatus`.
@@ -340,6 +342,11 @@ pub fn status_response(status: &PackageStatus<'_>) -> String {
     writer.element("Attempts", &status.attempts.to_string());
     writer.element("Records", &status.records.to_string());
     writer.element("RecordsDone", &status.records_done.to_string());
+    writer.start("Deferred");
+    writer.element("Waiting", &status.fate.waiting.to_string());
+    writer.element("Applied", &status.fate.applied.to_string());
+    writer.element("Expired", &status.fate.expired.to_string());
+    writer.end();
     soap::envelope(&writer.finish())
 }
 

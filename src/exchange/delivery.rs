@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::codec::inflate;
 use crate::model::ids::{PackageId, PackageNo};
-use crate::model::package::State;
+use crate::model::package::{Fate, State};
 
 /// A package as it came to a door.
 pub struct Delivery {
@@ -75,6 +75,8 @@ pub struct Status {
     pub records: u64,
     /// Records already applied by the last attempt.
     pub records_done: u64,
+    /// What became of records that had to wait for a reference.
+    pub fate: Fate,
 }
 
 /// What the exchange is told by the configuration.

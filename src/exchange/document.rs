@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::codec::receipt::hex;
 use crate::model::finding::Finding;
 use crate::model::kind::Kind;
+use crate::model::package::Fate;
 use crate::model::refusal::Refusal;
 use crate::storage::journal::Package;
 use crate::storage::journal::list::Attempt;
-use crate::storage::registry::deferred::Fate;
 
 /// A package as it stands.
 pub fn package(package: &Package) -> Value {

@@ -7,6 +7,7 @@ use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::content::decompress;
 use crate::storage::db::DbError;
 use crate::storage::journal::{Package, list};
+use crate::storage::registry::deferred;
 
 impl Exchange {
     /// The final receipt of a package if there is one, else the first. Without a supplier the id
@@ -37,6 +38,7 @@ impl Exchange {
     ) -> Result<Status, Refusal> {
         let package = self.find(supplier, package).await?;
         let attempts = list::attempts(self.db(), package.no).await.map_err(unavailable)?;
+        let fate = deferred::fate(self.db(), package.no).await.map_err(unavailable)?;
         Ok(Status {
             number: package.no,
             package: package.package_id,
@@ -48,6 +50,7 @@ impl Exchange {
             attempts: attempts.len() as u64,
             records: package.records,
             records_done: attempts.first().map_or(0, |last| last.records_done.unsigned_abs()),
+            fate,
         })
     }
 

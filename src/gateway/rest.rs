@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{Gateway, openapi};
 use crate::codec::inflate::Encoding;
 use crate::exchange::delivery::{Delivery, Status};
+use crate::exchange::document;
 use crate::http::guard::Peer;
 use crate::http::problem::{self, RequestId};
 use crate::http::spool;
@@ -128,6 +129,7 @@ fn status_document(status: &Status) -> Value {
         "attempts": status.attempts,
         "records": status.records,
         "recordsDone": status.records_done,
+        "deferred": document::deferred(status.fate),
     })
 }
 

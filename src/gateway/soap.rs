@@ -172,6 +172,7 @@ impl Gateway {
                     attempts: status.attempts,
                     records: status.records,
                     records_done: status.records_done,
+                    fate: status.fate,
                 }))
             }
             Request::Submit(_) | Request::Ping => {

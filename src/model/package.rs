@@ -173,3 +173,14 @@ impl Counts {
         self.total == self.created + self.updated + self.unchanged + self.refused + self.superseded
     }
 }
+
+/// What became of the records of a package that had to wait for a reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Fate {
+    /// Still waiting.
+    pub waiting: u64,
+    /// Applied when the reference had come.
+    pub applied: u64,
+    /// Waited in vain: the finding in the receipt is final.
+    pub expired: u64,
+}

@@ -3,12 +3,12 @@
 use kontingent::args;
 use kontingent::broker::{Message, Task, partition};
 use kontingent::model::ids::AttemptId;
-use kontingent::model::package::{Counts, State};
+use kontingent::model::package::{Counts, Fate, State};
 use kontingent::storage::audit::{self, Chain};
 use kontingent::storage::db::Db;
 use kontingent::storage::journal::attempt::{self, Claim};
 use kontingent::storage::journal::list;
-use kontingent::storage::registry::deferred::{self, Fate};
+use kontingent::storage::registry::deferred;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -82,6 +82,8 @@ async fn a_record_waits_a_week_for_the_person_it_belongs_to_and_not_longer() {
         let persons = stack.deliver(&document).await.unwrap().number;
         stack.until(persons, State::Registered).await;
         assert_eq!(fate().await, Fate { waiting: 0, applied: 1, expired: 1 });
+        let id = stack.package(number).await.package_id;
+        assert_eq!(stack.exchange.status(None, id).await.unwrap().fate, fate().await);
         let row = db.query_one("SELECT count(*) FROM contact", vec![]).await.unwrap().unwrap();
         assert_eq!(row.get::<i64>(0).unwrap(), 1);
         stack.end().await;

@@ -11,7 +11,7 @@ use crate::exchange::replay::{Desk, Request};
 use crate::model::finding::Code;
 use crate::model::ids::{PackageId, PackageNo};
 use crate::model::kind::Kind;
-use crate::model::package::{Counts, State};
+use crate::model::package::{Counts, Fate, State};
 use crate::ops::output::{instant, plural, say, say_json, say_table, yes};
 use crate::ops::package::validate::line;
 use crate::storage::content::decompress;
@@ -19,7 +19,7 @@ use crate::storage::db::Db;
 use crate::storage::journal::Package;
 use crate::storage::journal::conclude::findings;
 use crate::storage::journal::list::{self as rows, Attempt, Filter};
-use crate::storage::registry::deferred::{self, Fate};
+use crate::storage::registry::deferred;
 
 /// A package as an operator names it.
 #[derive(Clone, Debug)]

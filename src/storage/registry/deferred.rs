@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::args;
 use crate::model::ids::{PackageNo, SupplierId};
 use crate::model::kind::Kind;
+use crate::model::package::Fate;
 use crate::storage::db::{Db, DbError, Tx};
 use crate::storage::input::{Column, Input};
 use crate::storage::registry::change::Stamp;
@@ -54,17 +55,6 @@ pub async fn any(db: &Db, supplier: SupplierId) -> Result<bool, DbError> {
     let sql = "SELECT 1 FROM deferred_record WHERE supplier_id = $1 AND applied_package IS NULL \
         LIMIT 1";
     Ok(db.query_one(sql, args![supplier.0]).await?.is_some())
-}
-
-/// What became of the records of a package that had to wait for a reference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fate {
-    /// Still waiting.
-    pub waiting: u64,
-    /// Applied when the reference had come.
-    pub applied: u64,
-    /// Waited in vain: the finding in the receipt is final.
-    pub expired: u64,
 }
 
 /// What became of the records of this package that had to wait.
