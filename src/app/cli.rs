@@ -112,13 +112,16 @@ pub enum Package {
         /// Signed packages.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// Address of the gateway, for example http://127.0.0.1:8080.
-        #[arg(long)]
+        /// Address of the gateway.
+        #[arg(long, default_value = "http://127.0.0.1:8080")]
         to: String,
         /// Certificate of the authority behind the gateway's own, PEM, when the system does not
         /// know it.
         #[arg(long)]
         authority: Option<PathBuf>,
+        /// How often a package is sent again when the gateway is away or busy.
+        #[arg(long, default_value_t = 4)]
+        retries: u32,
         /// One JSON object a package.
         #[arg(long)]
         json: bool,

@@ -156,9 +156,9 @@ fn plan(options: &cli::Bench) -> ops::bench::Plan {
 async fn package(cli: &Cli, command: &Package) -> Result<bool> {
     let config = || Config::load(cli.config.as_deref());
     match command {
-        Package::Send { files, to, authority, json } => {
+        Package::Send { files, to, authority, retries, json } => {
             let gateway = ops::package::Gateway::new(to, authority.as_deref())?;
-            return ops::package::send(&gateway, files, *json).await;
+            return ops::package::send(&gateway, files, *retries, *json).await;
         }
         Package::Validate { files, authority, strict_checksums, json } => {
             let now = Clock::System.now();

@@ -249,9 +249,11 @@ async fn packages_are_sent_with_a_line_for_each_and_found_in_the_journal() {
     desk.write("2.xml", changed.replacen("</Data>", " </Data>", 1).as_bytes());
     desk.write("3.xml", b"<Package");
     let to = door.url("");
-    let sent = desk.run(&["package", "send", "--to", &to, "1.xml", "2.xml", "3.xml"]).bad();
-    says(&sent, &["[1/3] 1.xml: принят", "[2/3] 2.xml: ОТКЛОНЁН", "SIG_DIGEST"]);
-    says(&sent, &["[3/3] 3.xml: НЕ ОТПРАВЛЕН: XML_MALFORMED", "Принято 1 пакет из 3."]);
+    let files = ["package", "send", "--to", &to, "none.xml", "1.xml", "2.xml", "3.xml"];
+    let sent = desk.run(&files).bad();
+    says(&sent, &["[1/4] none.xml: НЕ ОТПРАВЛЕН: не удалось прочитать файл"]);
+    says(&sent, &["[2/4] 1.xml: принят", "[3/4] 2.xml: ОТКЛОНЁН", "SIG_DIGEST"]);
+    says(&sent, &["[4/4] 3.xml: НЕ ОТПРАВЛЕН: XML_MALFORMED", "Принято 1 пакет из 4."]);
     let again = json(&desk.run(&["package", "send", "--json", "--to", &to, "1.xml"]).good());
     assert_eq!(again[0]["outcome"], "duplicate");
 
@@ -271,8 +273,8 @@ async fn packages_are_sent_with_a_line_for_each_and_found_in_the_journal() {
     says(&everything, &["условие отбора"]);
     says(&desk.run(&["package", "show", "99"]).bad(), &["пакета № 99 нет"]);
     door.close().await;
-    let away = desk.run(&["package", "send", "--to", &to, "1.xml"]).bad();
-    says(&away, &["НЕ ДОСТАВЛЕН"]);
+    let away = desk.run(&["package", "send", "--to", &to, "--retries", "1", "1.xml"]).bad();
+    says(&away, &["шлюз не отвечает; повтор через 1 с", "НЕ ДОСТАВЛЕН", "--to"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

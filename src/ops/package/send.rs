@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Body, Certificate, Client, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +20,12 @@ use crate::model::refusal::{Place, Refusal};
 use crate::ops::output::{plural, say, say_json};
 use crate::ops::package::{describe, encoding, one_line, open};
 
+/// Pause before a package is sent again; each one is twice as long as the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest pause that a gateway may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// A gateway to send to.
 pub struct Gateway {
     client: Client,
@@ -32,8 +39,12 @@ enum Sent {
         receipt: String,
     },
     Refused(StatusCode, Problem),
+    /// The gateway is busy, and takes it after this pause.
+    Busy(StatusCode, Problem, Duration),
     /// It never left: the file is no package.
     Unreadable(Refusal),
+    /// It never left: there is no such file, or it cannot be read.
+    Missing(std::io::Error),
     /// The gateway did not answer.
     Unreachable(reqwest::Error),
 }
@@ -68,19 +79,38 @@ impl Gateway {
         Ok(Self { client, address: address.trim_end_matches('/').to_owned() })
     }
 
-    /// Sends one file under the package id in its header.
-    async fn put(&self, file: &Path) -> Result<(Option<Header>, Sent)> {
-        let unreadable = || format!("не удалось прочитать файл {}", file.display());
-        let mut reader = Reader::new(open(file).with_context(unreadable)?);
-        let header = match reader.header() {
-            Ok(header) => header.clone(),
-            Err(refusal) => return Ok((None, Sent::Unreadable(refusal))),
+    /// Sends one file under the package id in its header, again while that may help: the same
+    /// package twice is one package.
+    async fn deliver(&self, file: &Path, retries: u32) -> (Option<Header>, Sent) {
+        let header = match read_header(file) {
+            Ok(Ok(header)) => header,
+            Ok(Err(refusal)) => return (None, Sent::Unreadable(refusal)),
+            Err(error) => return (None, Sent::Missing(error)),
         };
-        let body = tokio::fs::File::open(file).await.with_context(unreadable)?;
-        let length = body.metadata().await.with_context(unreadable)?.len();
+        let (mut pause, mut left) = (FIRST_PAUSE, retries);
+        loop {
+            let sent = self.put(file, &header).await.unwrap_or_else(Sent::Missing);
+            let wait = match &sent {
+                Sent::Unreachable(_) => pause,
+                Sent::Busy(_, _, wait) => (*wait).max(pause),
+                _ => return (Some(header), sent),
+            };
+            if left == 0 {
+                return (Some(header), sent);
+            }
+            eprintln!("{}: {}", file.display(), again(&sent, wait));
+            tokio::time::sleep(wait).await;
+            pause *= 2;
+            left -= 1;
+        }
+    }
+
+    async fn put(&self, file: &Path, header: &Header) -> std::io::Result<Sent> {
+        let body = tokio::fs::File::open(file).await?;
+        let length = body.metadata().await?.len();
         let url = format!("{}/api/v1/packages/{}", self.address, header.package_id);
         let mut request = self.client.put(url).header(CONTENT_LENGTH, length);
-        request = match encoding(file).with_context(unreadable)? {
+        request = match encoding(file)? {
             Encoding::Plain => request.header(CONTENT_TYPE, "application/xml"),
             Encoding::Gzip => {
                 request.header(CONTENT_TYPE, "application/xml").header(CONTENT_ENCODING, "gzip")
@@ -88,16 +118,22 @@ impl Gateway {
             Encoding::Zip => request.header(CONTENT_TYPE, "application/zip"),
         };
         let answer = request.body(Body::wrap_stream(ReaderStream::new(body))).send().await;
-        let sent = match answer {
+        Ok(match answer {
             Ok(response) => read_answer(response).await,
             Err(error) => Sent::Unreachable(error),
-        };
-        Ok((Some(header), sent))
+        })
     }
+}
+
+fn read_header(file: &Path) -> std::io::Result<Result<Header, Refusal>> {
+    let mut reader = Reader::new(open(file)?);
+    Ok(reader.header().cloned())
 }
 
 async fn read_answer(response: reqwest::Response) -> Sent {
     let status = response.status();
+    let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let wait = wait.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
     match response.text().await {
         Err(error) => Sent::Unreachable(error),
         Ok(receipt) if status.is_success() => {
@@ -105,19 +141,38 @@ async fn read_answer(response: reqwest::Response) -> Sent {
         }
         Ok(text) => {
             let problem = serde_json::from_str(&text).unwrap_or_default();
-            Sent::Refused(status, problem)
+            match status {
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                    Sent::Busy(status, problem, wait.unwrap_or_default().min(LONGEST_PAUSE))
+                }
+                _ => Sent::Refused(status, problem),
+            }
         }
     }
 }
 
-/// Sends files in order and prints a line for each; says whether all were accepted.
+fn again(sent: &Sent, wait: Duration) -> String {
+    let why = match sent {
+        Sent::Busy(status, problem, _) => problem.text(*status),
+        _ => "шлюз не отвечает".to_owned(),
+    };
+    format!("{why}; повтор через {} с", wait.as_secs())
+}
+
+/// Sends files in order and prints a line for each; says whether all were accepted. What fails
+/// keeps none of the others back.
 ///
 /// # Errors
-/// A file that cannot be read.
-pub async fn send(gateway: &Gateway, files: &[PathBuf], json: bool) -> Result<bool> {
+/// Output that cannot be written.
+pub async fn send(
+    gateway: &Gateway,
+    files: &[PathBuf],
+    retries: u32,
+    json: bool,
+) -> Result<bool> {
     let mut accepted = 0;
     for (index, file) in files.iter().enumerate() {
-        let (header, sent) = gateway.put(file).await?;
+        let (header, sent) = gateway.deliver(file, retries).await;
         accepted += usize::from(matches!(sent, Sent::Accepted { .. }));
         if json {
             say_json(&report(file, header.as_ref(), &sent))?;
@@ -140,8 +195,15 @@ fn verdict(header: Option<&Header>, sent: &Sent) -> String {
         Sent::Accepted { duplicate: false, .. } => format!("принят, {package}"),
         Sent::Accepted { duplicate: true, .. } => format!("уже был принят, {package}"),
         Sent::Refused(status, problem) => format!("ОТКЛОНЁН, {package}: {}", problem.text(*status)),
+        Sent::Busy(status, problem, _) => {
+            format!("НЕ ДОСТАВЛЕН, {package}: {}; повторите позже", problem.text(*status))
+        }
+        Sent::Missing(error) => format!("НЕ ОТПРАВЛЕН: не удалось прочитать файл: {error}"),
         Sent::Unreadable(refusal) => format!("НЕ ОТПРАВЛЕН: {}", describe(refusal)),
-        Sent::Unreachable(error) => format!("НЕ ДОСТАВЛЕН, {package}: {}", chain(error)),
+        Sent::Unreachable(error) => format!(
+            "НЕ ДОСТАВЛЕН, {package}: шлюз не отвечает, проверьте адрес (--to) и повторите: {}",
+            chain(error)
+        ),
     }
 }
 
@@ -156,7 +218,7 @@ fn report(file: &Path, header: Option<&Header>, sent: &Sent) -> Value {
             report["receipt"] = json!(receipt);
             if *duplicate { "duplicate" } else { "accepted" }
         }
-        Sent::Refused(status, problem) => {
+        Sent::Refused(status, problem) | Sent::Busy(status, problem, _) => {
             report["status"] = json!(status.as_u16());
             report["refusal"] = json!({
                 "code": problem.code,
@@ -165,7 +227,11 @@ fn report(file: &Path, header: Option<&Header>, sent: &Sent) -> Value {
                 "place": problem.place,
                 "correlationId": problem.correlation_id,
             });
-            "refused"
+            if matches!(sent, Sent::Busy(..)) { "busy" } else { "refused" }
+        }
+        Sent::Missing(error) => {
+            report["error"] = json!(error.to_string());
+            "missing"
         }
         Sent::Unreadable(refusal) => {
             report["refusal"] = document::refusal(refusal);
