@@ -12,7 +12,7 @@ use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
+use sqlx::{AssertSqlSafe, Connection as _, Decode, Row as _, Type};
 
 pub use crate::storage::input::{Arg, Column, Input};
 use crate::storage::input::{
@@ -26,7 +26,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// No connection, or it broke: try again later.
-    #[error("the database is unavailable")]
+    #[error("the database is unavailable: {}", told(.0))]
     Unavailable(#[source] sqlx::Error),
     /// Deadlock, serialisation failure or lock timeout: run the transaction again.
     #[error("the transaction met a concurrent one")]
@@ -35,7 +35,7 @@ pub enum DbError {
     #[error("a unique key is taken")]
     Duplicate(#[source] sqlx::Error),
     /// Anything else: a bug, or a schema that is not ours.
-    #[error("the query failed")]
+    #[error("the query failed: {}", told(.0))]
     Query(#[source] sqlx::Error),
 }
 
@@ -53,14 +53,62 @@ impl From<sqlx::Error> for DbError {
             sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
             _ => String::new(),
         };
-        match code.as_str() {
-            "40001" | "40P01" | "55P03" | "57014" | "5" | "6" | "261" | "517" => {
-                Self::Conflict(error)
-            }
-            "57P01" | "57P02" | "57P03" | "25006" | "53300" | "53100" => Self::Unavailable(error),
-            _ => Self::Query(error),
+        match cause(&code) {
+            Cause::Conflict => Self::Conflict(error),
+            Cause::Unavailable => Self::Unavailable(error),
+            Cause::Other => Self::Query(error),
         }
     }
+}
+
+/// The error as logs may have it: databases quote values in their messages, so of theirs the code
+/// alone is told.
+fn told(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => {
+            format!("code {}", database.code().as_deref().unwrap_or("unknown"))
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    Conflict,
+    Unavailable,
+    Other,
+}
+
+/// What a code says: five characters of an SQLSTATE (PostgreSQL, appendix A), or the number of a
+/// result of SQLite, whose low byte is the primary one.
+fn cause(code: &str) -> Cause {
+    if let (true, Ok(number)) = (code.len() < 5, code.parse::<u32>()) {
+        return match number & 0xff {
+            // BUSY, LOCKED.
+            5 | 6 => Cause::Conflict,
+            // IOERR, FULL, CANTOPEN.
+            10 | 13 | 14 => Cause::Unavailable,
+            _ => Cause::Other,
+        };
+    }
+    match code {
+        "40001" | "40P01" | "55P03" | "57014" => Cause::Conflict,
+        // Shutdown, read-only standby, input or output failed.
+        "57P01" | "57P02" | "57P03" | "25006" | "58030" => Cause::Unavailable,
+        // Connections; memory, disk and places that ran out.
+        _ if code.starts_with("08") || code.starts_with("53") => Cause::Unavailable,
+        _ => Cause::Other,
+    }
+}
+
+/// Pools that part with a connection whose transaction could not be ended. When the disk is full
+/// SQLite rolls back by itself, the driver's own ROLLBACK then fails, and the connection would
+/// refuse to begin anything ever after.
+fn sound_only() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().before_acquire(|connection, _| {
+        let sound = !connection.is_in_transaction();
+        Box::pin(async move { Ok(sound) })
+    })
 }
 
 /// A database. Cheap to clone.
@@ -114,12 +162,12 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(30))
             .pragma("cache_size", "-16000");
-        let writer = SqlitePoolOptions::new()
+        let writer = sound_only()
             .max_connections(1)
             .acquire_timeout(Duration::from_secs(30))
             .connect_with(options.clone())
             .await?;
-        let readers = SqlitePoolOptions::new()
+        let readers = sound_only()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options)
@@ -414,5 +462,43 @@ impl Row {
             Self::Postgres(row) => row.try_get(column)?,
             Self::Sqlite(row) => row.try_get(column)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_bugs() {
+        for code in ["5", "261", "517", "773", "6", "262", "40001", "40P01", "55P03"] {
+            assert_eq!(cause(code), Cause::Conflict, "{code}");
+        }
+        for code in ["10", "778", "13", "14", "53100", "53200", "08006", "58030", "57P01"] {
+            assert_eq!(cause(code), Cause::Unavailable, "{code}");
+        }
+        for code in ["", "1", "19", "2067", "42P01", "22001"] {
+            assert_eq!(cause(code), Cause::Other, "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn sqlite_goes_on_when_a_full_disk_has_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("db").display());
+        let db = Db::connect(&url, 2).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        tx.execute("CREATE TABLE t (a BLOB)", vec![]).await.unwrap();
+        // To this connection the disk is full after so many pages.
+        tx.execute("PRAGMA max_page_count = 20", vec![]).await.unwrap();
+        tx.commit().await.unwrap();
+        let fill = "INSERT INTO t VALUES (zeroblob(1000000))";
+        let mut tx = db.begin().await.unwrap();
+        assert!(matches!(tx.execute(fill, vec![]).await, Err(DbError::Unavailable(_))));
+        drop(tx);
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(fill, vec![]).await.unwrap();
+        tx.commit().await.unwrap();
+        db.close().await;
     }
 }

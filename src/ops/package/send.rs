@@ -164,12 +164,7 @@ fn again(sent: &Sent, wait: Duration) -> String {
 ///
 /// # Errors
 /// Output that cannot be written.
-pub async fn send(
-    gateway: &Gateway,
-    files: &[PathBuf],
-    retries: u32,
-    json: bool,
-) -> Result<bool> {
+pub async fn send(gateway: &Gateway, files: &[PathBuf], retries: u32, json: bool) -> Result<bool> {
     let mut accepted = 0;
     for (index, file) in files.iter().enumerate() {
         let (header, sent) = gateway.deliver(file, retries).await;
