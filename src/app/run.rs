@@ -78,7 +78,8 @@ async fn demo(options: &Demo) -> Result<bool> {
     let service = Service::start(&config, Roles::ALL, Clock::System).await?;
     let exchange = service.exchange().clone();
     let stage = Stage { address: service.address, health: service.health, exchange };
-    let what = demo::Options { large: options.size == "region", json: options.json };
+    let what =
+        demo::Options { large: options.size == "region", json: options.json, once: options.once };
     let good = demo::run(&stage, what).await?;
     if !options.once {
         if !options.json {

@@ -29,10 +29,10 @@ impl Applier {
             let due = deferred::due(tx, self.stamp.supplier, kind, names).await?;
             for ((kind, package_no, as_of), due) in by_origin(due) {
                 let stamp = Stamp { supplier: self.stamp.supplier, package_no, as_of };
-                let drafts: Vec<Draft> =
-                    due.iter().filter_map(|due| read_draft(due.kind, &due.draft)).collect();
-                let ids: BTreeMap<u64, i64> =
-                    drafts.iter().zip(&due).map(|(draft, due)| (draft.number, due.id)).collect();
+                let read = |due: &Due| Some((read_draft(due.kind, &due.draft)?, due.id));
+                let (drafts, ids): (Vec<Draft>, Vec<i64>) = due.iter().filter_map(read).unzip();
+                let numbers = drafts.iter().map(|draft| draft.number);
+                let ids: BTreeMap<u64, i64> = numbers.zip(ids).collect();
                 let mut work = Work::new(kind, stamp, drafts);
                 Box::pin(self.run(tx, &mut work)).await?;
                 let applied =

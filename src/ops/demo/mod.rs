@@ -50,6 +50,8 @@ pub struct Options {
     pub large: bool,
     /// One JSON object as the last line.
     pub json: bool,
+    /// Nothing stays up afterwards.
+    pub once: bool,
 }
 
 /// Plays the demonstration and prints its summary; says whether all went as it should.
@@ -82,6 +84,11 @@ pub async fn run(stage: &Stage, options: Options) -> Result<bool> {
 
     let summary = summary::Summary::collect(stage, answers).await?;
     summary.print(begun.elapsed());
+    if options.once {
+        say("\nБез --once система остаётся работать, и на неё можно посмотреть.");
+    } else {
+        summary.print_addresses();
+    }
     if options.json {
         say_json(&summary.report())?;
     }

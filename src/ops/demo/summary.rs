@@ -145,6 +145,10 @@ impl Summary {
             "  Повторно обработано пакетов: {}. Ответов федеральному сегменту: {}.",
             self.replayed, self.federal_answers
         ));
+    }
+
+    /// Prints where to look while the system stays up.
+    pub(super) fn print_addresses(&self) {
         say("");
         say("Куда смотреть дальше:");
         let Addresses { web, intake, smev, rest, metrics } = &self.addresses;

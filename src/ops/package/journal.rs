@@ -92,7 +92,7 @@ pub async fn list(db: &Db, filter: &Filter, limit: u32, json: bool) -> Result<()
         })
         .collect();
     let headers =
-        ["№", "Принят", "Поставщик", "Вид", "Записей", "Состояние", "Причина", "Идентификатор"];
+        ["№", "Принят", "Поставщик", "Тип", "Записей", "Состояние", "Причина", "Идентификатор"];
     say_table("", headers, &cells);
     if usize::try_from(limit).is_ok_and(|limit| limit == packages.len()) && last.no.0 > 1 {
         say(format!("Дальше: --before {}", last.no));
@@ -264,7 +264,7 @@ fn say_state(package: &Package) {
 fn say_header(package: &Package) {
     let header = &package.header;
     let (mode, scope) = (header.mode.as_str(), header.scope.to_text());
-    say(format!("  вид           {}, {mode}, {scope}", header.package_type));
+    say(format!("  тип           {}, {mode}, {scope}", header.package_type));
     if let Some(sequence) = header.sequence {
         let previous = header.previous_sequence.unwrap_or(0);
         say(format!("  порядок       {sequence}, после {previous}"));

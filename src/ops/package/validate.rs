@@ -212,7 +212,7 @@ fn say_header(verified: &Verified) {
     let (seen, header) = (&verified.seen, &verified.seen.header);
     say(format!("  пакет    {} поставщика {}", header.package_id, header.supplier));
     let scope = header.scope.to_text();
-    say(format!("  вид      {}, {}, {scope}", header.package_type, header.mode.as_str()));
+    say(format!("  тип      {}, {}, {scope}", header.package_type, header.mode.as_str()));
     say(format!("  подпись  верна: {}", verified.signer.facts.subject));
     let total = plural(seen.records, ["запись", "записи", "записей"]);
     let blocks: Vec<String> =
