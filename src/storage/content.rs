@@ -18,8 +18,10 @@ const PLAIN_BYTES: usize = 64 << 20;
 /// Frames kept in memory before the spool is used.
 const FRAMES_IN_MEMORY: usize = 4;
 
-/// Compression level: speed first.
-const LEVEL: i32 = 1;
+/// Compression level: speed first. Below 1 literals are left as they are: an eighth more bytes for
+/// a third less time, and on receipts, where the tables of a level cost more than they save, for
+/// two thirds less.
+const LEVEL: i32 = -1;
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };

@@ -3,17 +3,19 @@
 use std::io::Read;
 
 use openssl::bn::BigNumRef;
+use openssl::ec::EcKey;
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Private};
-use openssl::sha::sha256;
 use openssl::x509::X509;
 
 use crate::codec::xmldsig::{
     Detached, SignError, SignatureAlgorithm, enveloped_signature, sign_detached, sign_enveloped,
 };
+
+use crate::trust::suite::sha256;
 
 /// Why a key and a certificate do not make a signer.
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +31,17 @@ pub enum SignerError {
     Kind,
 }
 
+/// A key in the form that signs without a look-up.
+#[derive(Clone, Debug)]
+enum PrivateKey {
+    Rsa(PKey<Private>),
+    P256(EcKey<Private>),
+}
+
 /// A private key with its certificate.
 #[derive(Clone, Debug)]
 pub struct Signer {
-    key: PKey<Private>,
+    key: PrivateKey,
     algorithm: SignatureAlgorithm,
     certificate_der: Vec<u8>,
 }
@@ -48,10 +57,10 @@ impl Signer {
         if !certificate.public_key()?.public_eq(&key) {
             return Err(SignerError::Mismatch);
         }
-        let algorithm = match key.id() {
-            Id::RSA => SignatureAlgorithm::RsaSha256,
+        let (key, algorithm) = match key.id() {
+            Id::RSA => (PrivateKey::Rsa(key), SignatureAlgorithm::RsaSha256),
             Id::EC if key.ec_key()?.group().curve_name() == Some(Nid::X9_62_PRIME256V1) => {
-                SignatureAlgorithm::EcdsaSha256
+                (PrivateKey::P256(key.ec_key()?), SignatureAlgorithm::EcdsaSha256)
             }
             _ => return Err(SignerError::Kind),
         };
@@ -73,13 +82,17 @@ impl Signer {
     /// # Errors
     /// OpenSSL's, when the machine is out of something.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
-        if self.algorithm == SignatureAlgorithm::EcdsaSha256 {
-            let signature = EcdsaSig::sign(&sha256(message), &*self.key.ec_key()?)?;
-            let padded = |number: &BigNumRef| number.to_vec_padded(32);
-            return Ok([padded(signature.r())?, padded(signature.s())?].concat());
+        match &self.key {
+            PrivateKey::P256(key) => {
+                let signature = EcdsaSig::sign(&sha256(message), key)?;
+                let padded = |number: &BigNumRef| number.to_vec_padded(32);
+                Ok([padded(signature.r())?, padded(signature.s())?].concat())
+            }
+            PrivateKey::Rsa(key) => {
+                let mut signer = openssl::sign::Signer::new(MessageDigest::sha256(), key)?;
+                signer.sign_oneshot_to_vec(message)
+            }
         }
-        let mut signer = openssl::sign::Signer::new(MessageDigest::sha256(), &self.key)?;
-        signer.sign_oneshot_to_vec(message)
     }
 
     /// Signs a document as a whole.

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use openssl::error::ErrorStack;
-use openssl::sha::sha256;
 use openssl::stack::Stack;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
@@ -14,7 +13,7 @@ use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
 
 use super::certificate::{Facts, instant};
 use super::der;
-use super::suite::{OpenSsl, PublicKey, Suite};
+use super::suite::{OpenSsl, PublicKey, Suite, sha256};
 use crate::codec::xmldsig::EnvelopedSignature;
 use crate::model::refusal::{Refusal, RefusalCode};
 

@@ -11,7 +11,7 @@ use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Public};
 use openssl::rsa::{Padding, Rsa};
-use openssl::sha::{sha256, sha512};
+use openssl::sha::{Sha256, sha512};
 
 use crate::codec::xmldsig::SignatureAlgorithm;
 use crate::model::refusal::RefusalCode;
@@ -107,6 +107,13 @@ impl Suite for OpenSsl {
         // An error of OpenSSL is about this value, as the key has been admitted.
         if right.unwrap_or(false) { Ok(()) } else { Err(RefusalCode::SigValue) }
     }
+}
+
+/// SHA-256 without the look-up by name that OpenSSL's one-call form makes each time.
+pub(super) fn sha256(message: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(message);
+    hash.finish()
 }
 
 /// Undoes the signature and compares it with the only encoding that this hash may have: nothing
