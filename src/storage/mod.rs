@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod content;
 pub mod db;
+mod db_error;
 pub mod dictionary;
 pub mod disclosure;
 pub mod federal;

@@ -238,11 +238,7 @@ pub(crate) fn package(supplier: &TestSupplier, mut header: Header, persons: &[Pe
         header.counts = vec![(Kind::Person, persons.len() as u64)];
     }
     let mut writer = Writer::new(Vec::new(), "package", &header).unwrap();
-    for Person(id, fields) in persons {
-        let id = [("ExternalId", Some(id.as_str()))];
-        let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
-        writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
-    }
+    write_persons(&mut writer, persons);
     supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
 }
 
@@ -255,11 +251,7 @@ pub(crate) fn package_with_contacts(
     let count = persons.len() as u64;
     header.counts = vec![(Kind::Person, count), (Kind::Contact, count)];
     let mut writer = Writer::new(Vec::new(), "package", &header).unwrap();
-    for Person(id, fields) in persons {
-        let id = [("ExternalId", Some(id.as_str()))];
-        let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
-        writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
-    }
+    write_persons(&mut writer, persons);
     write_contacts(&mut writer, persons);
     supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
 }
@@ -284,11 +276,7 @@ pub(crate) fn package_of_marks(
     deleted: bool,
 ) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), "package", header).unwrap();
-    for Person(id, fields) in persons(0, 1) {
-        let id = [("ExternalId", Some(id.as_str()))];
-        let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
-        writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
-    }
+    write_persons(&mut writer, &persons(0, 1));
     for n in 0..count {
         let id = format!("m-{n:05}");
         let fields = [
@@ -303,6 +291,14 @@ pub(crate) fn package_of_marks(
         writer.record(Kind::Mark, fields).unwrap();
     }
     supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
+}
+
+fn write_persons(writer: &mut Writer<Vec<u8>>, persons: &[Person]) {
+    for Person(id, fields) in persons {
+        let id = [("ExternalId", Some(id.as_str()))];
+        let fields = fields.iter().map(|(name, value)| (*name, Some(value.as_str())));
+        writer.record(Kind::Person, id.into_iter().chain(fields)).unwrap();
+    }
 }
 
 fn write_contacts(writer: &mut Writer<Vec<u8>>, persons: &[Person]) {
