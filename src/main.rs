@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use kontingent::app::cli::Cli;
+use kontingent::app::engine;
 use kontingent::app::run::dispatch;
 
 /// Frees and reuses small blocks at a fraction of the cost of the system's allocator, which took
@@ -12,9 +13,9 @@ use kontingent::app::run::dispatch;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match dispatch(Cli::parse()).await {
+fn main() -> ExitCode {
+    engine::load();
+    match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -22,4 +23,9 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[tokio::main]
+async fn run() -> anyhow::Result<bool> {
+    dispatch(Cli::parse()).await
 }

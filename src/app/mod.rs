@@ -3,6 +3,7 @@
 mod check;
 pub mod cli;
 mod health;
+pub mod engine;
 mod key;
 pub mod run;
 pub mod service;

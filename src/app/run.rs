@@ -5,8 +5,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::check;
 use crate::app::cli::{
-    self, Audit, Authority, Cli, Command, Demo, Dictionary, Federal, Package, PackageFilter,
-    PackageName, Supplier,
+    self, Audit, Authority, Cli, Command, Demo, Dictionary, Federal, JudgeBy, Package,
+    PackageFilter, PackageName, Signature, Supplier,
 };
 use crate::app::service::{Roles, Service};
 use crate::config::Config;
@@ -16,9 +16,10 @@ use crate::model::clock::Clock;
 use crate::model::ids::PackageNo;
 use crate::model::package::State;
 use crate::ops;
-use crate::ops::demo::{self, Stage};
+use crate::ops::demo;
 use crate::ops::output::say;
 use crate::ops::package::Chosen;
+use crate::ops::signature::Stage;
 use crate::ops::simulate::{self, Region};
 use crate::storage::db::Db;
 use crate::storage::ids::Ids;
@@ -60,11 +61,33 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
         Command::Migrate => migrate(&config()?).await,
         Command::CheckConfig => check::report(&config()?),
         Command::Package(ref command) => package(&cli, command).await,
+        Command::Signature(ref command) => signature(command),
         Command::Supplier(command) => supplier(&desk().await?, command).await,
         Command::Federal(command) => federal(&desk().await?, command).await,
         Command::Authority(command) => authority(&desk().await?, command).await,
         Command::Dictionary(command) => dictionary(&desk().await?, command).await,
         Command::Audit(Audit::Verify { json }) => ops::audit::verify(&desk().await?.db, json).await,
+    }
+}
+
+/// The workshop, which needs neither configuration nor database.
+fn signature(command: &Signature) -> Result<bool> {
+    let judge = |by: &JudgeBy| ops::signature::Judge {
+        trust: by.trust.clone(),
+        crls: by.crl.clone(),
+        at: by.at.unwrap_or_else(|| Clock::System.now()),
+        archive: by.archive,
+    };
+    match command {
+        Signature::Verify { files, judge: by } => {
+            ops::signature::verify(files, &by.profile, &judge(by))
+        }
+        Signature::Transform { file, stage } => {
+            let canonical = stage == "c14n";
+            let stage = if canonical { Stage::Canonical } else { Stage::Smev };
+            ops::signature::transform(file, stage, std::io::stdout().lock())?;
+            Ok(true)
+        }
     }
 }
 
@@ -77,7 +100,7 @@ async fn demo(options: &Demo) -> Result<bool> {
     config.worker.gap_wait_seconds = demo::GAP_WAIT_SECONDS;
     let service = Service::start(&config, Roles::ALL, Clock::System).await?;
     let exchange = service.exchange().clone();
-    let stage = Stage { address: service.address, health: service.health, exchange };
+    let stage = demo::Stage { address: service.address, health: service.health, exchange };
     let what =
         demo::Options { large: options.size == "region", json: options.json, once: options.once };
     let good = demo::run(&stage, what).await?;

@@ -1,17 +1,13 @@
-//! Exclusive XML canonicalisation 1.0 without comments, event by event into a sink.
+//! XML canonicalisation without comments, event by event into a sink: exclusive 1.0, inclusive
+//! 1.0 and 1.1.
 //!
-//! It writes each whole element that it is given, from its start tag to its end tag, as
-//! `http://www.w3.org/2001/10/xml-exc-c14n#` says; namespaces declared above the first element
-//! are known through the reader.
-
-use openssl::sha::{Sha256, Sha512};
+//! It writes each whole element that it is given, from its start tag to its end tag, and
+//! processing instructions; namespaces declared above the first element are known through the
+//! reader, attributes of the prefix `xml` above it through [`Inherited`].
 
 use std::ops::Range;
 
-use super::xml::{At, Attribute, Event, Limits, Reader, Start, XmlError};
-
-/// Bytes gathered before they are hashed: many small pieces would cost more than their hash.
-const GATHER: usize = 16 << 10;
+use super::xml::{At, Attribute, Event, Instruction, Start, XML_NAMESPACE};
 
 /// Bytes after which a run is written.
 const LONGEST_RUN: u64 = 32 << 10;
@@ -25,77 +21,68 @@ pub trait Sink {
     fn write(&mut self, bytes: &[u8]);
 }
 
+impl<S: Sink> Sink for &mut S {
+    fn write(&mut self, bytes: &[u8]) {
+        (**self).write(bytes);
+    }
+}
+
 impl Sink for Vec<u8> {
     fn write(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 }
 
-/// Hashes that a reference may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DigestAlgorithm {
-    /// SHA-256.
-    #[default]
-    Sha256,
-    /// SHA-512.
-    Sha512,
+/// A method of canonicalisation, always without comments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `http://www.w3.org/2001/10/xml-exc-c14n#` with the prefixes of `InclusiveNamespaces`; the
+    /// empty one stands for `#default`.
+    Exclusive(Vec<String>),
+    /// `http://www.w3.org/TR/2001/REC-xml-c14n-20010315`.
+    Inclusive,
+    /// `http://www.w3.org/2006/12/xml-c14n11`.
+    Inclusive11,
 }
 
-/// A hash being computed.
-pub struct Digest {
-    gathered: Vec<u8>,
-    state: State,
-}
-
-enum State {
-    Sha256(Sha256),
-    Sha512(Sha512),
-}
-
-impl Digest {
-    /// Begins a hash.
-    pub fn new(algorithm: DigestAlgorithm) -> Self {
-        let state = match algorithm {
-            DigestAlgorithm::Sha256 => State::Sha256(Sha256::new()),
-            DigestAlgorithm::Sha512 => State::Sha512(Sha512::new()),
-        };
-        Self { gathered: Vec::with_capacity(GATHER), state }
+impl Default for Method {
+    fn default() -> Self {
+        Self::Exclusive(Vec::new())
     }
+}
 
-    /// Ends the hash.
-    pub fn finish(mut self) -> Vec<u8> {
-        self.hash_gathered();
-        match self.state {
-            State::Sha256(state) => state.finish().to_vec(),
-            State::Sha512(state) => state.finish().to_vec(),
+/// Attributes of the prefix `xml` of the elements that are open.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited(Vec<(usize, String, String)>);
+
+impl Inherited {
+    /// Looks at an event above what is to be canonicalised.
+    pub fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Start(start) => {
+                for attribute in start.attributes().filter(|a| a.namespace == XML_NAMESPACE) {
+                    let (local, value) = (attribute.local.to_owned(), attribute.value.to_owned());
+                    self.0.push((start.depth(), local, value));
+                }
+            }
+            Event::End(end) => self.0.retain(|(depth, ..)| *depth < end.depth()),
+            Event::Text(_) | Event::Instruction(_) | Event::Eof => {}
         }
     }
 
-    fn hash_gathered(&mut self) {
-        let Self { gathered, state } = self;
-        state.update(gathered);
-        gathered.clear();
-    }
-}
-
-impl State {
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(state) => state.update(bytes),
-            Self::Sha512(state) => state.update(bytes),
-        }
-    }
-}
-
-impl Sink for Digest {
-    fn write(&mut self, bytes: &[u8]) {
-        if bytes.len() > GATHER - self.gathered.len() {
-            self.hash_gathered();
-            if bytes.len() >= GATHER {
-                return self.state.update(bytes);
+    /// What an element below takes over, by method.
+    fn under(&self, method: &Method) -> Result<Vec<(String, String)>, OuterBase> {
+        let mut taken: Vec<(String, String)> = Vec::new();
+        // The nearest counts.
+        for (_, local, value) in self.0.iter().rev() {
+            match (method, local.as_str()) {
+                (Method::Exclusive(_), _) | (Method::Inclusive11, "id") => {}
+                (Method::Inclusive11, "base") => return Err(OuterBase),
+                _ if taken.iter().any(|(known, _)| known == local) => {}
+                _ => taken.push((local.clone(), value.clone())),
             }
         }
-        self.gathered.extend_from_slice(bytes);
+        Ok(taken)
     }
 }
 
@@ -119,8 +106,9 @@ pub struct Canonicaliser<S> {
     runs: bool,
     /// Depth of the element it all began with.
     apex: usize,
-    /// Prefixes treated as inclusive canonicalisation would; the empty one is `#default`.
-    inclusive: Vec<String>,
+    method: Method,
+    /// Attributes of the prefix `xml` that the first element takes over: local name and value.
+    outer: Vec<(String, String)>,
     rendered: Vec<Rendered>,
     /// By number of binding: an open element has rendered it.
     known: Vec<bool>,
@@ -130,18 +118,14 @@ pub struct Canonicaliser<S> {
 
 impl<S: Sink> Canonicaliser<S> {
     /// Begins at the start tag that comes first.
-    pub fn new(sink: S) -> Self {
-        Self::with_prefixes(sink, Vec::new())
-    }
-
-    /// The same with an `InclusiveNamespaces` list; the empty prefix stands for `#default`.
-    pub fn with_prefixes(sink: S, inclusive: Vec<String>) -> Self {
+    pub fn new(sink: S, method: Method) -> Self {
         Self {
             sink,
             run: 0..0,
             runs: true,
             apex: 0,
-            inclusive,
+            method,
+            outer: Vec::new(),
             rendered: Vec::new(),
             known: BUILT_IN.to_vec(),
             fresh: Vec::new(),
@@ -149,8 +133,25 @@ impl<S: Sink> Canonicaliser<S> {
     }
 
     /// The same, to run beside others on the same reader.
-    pub fn beside(sink: S, inclusive: Vec<String>) -> Self {
-        Self { runs: false, ..Self::with_prefixes(sink, inclusive) }
+    pub fn beside(sink: S, method: Method) -> Self {
+        Self::new(sink, method).alone()
+    }
+
+    /// Writes each event by itself, so that others can run on the same reader.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.runs = false;
+        self
+    }
+
+    /// Begins at an element inside another: inclusive methods write there the attributes of the
+    /// prefix `xml` that stand above.
+    ///
+    /// # Errors
+    /// [`OuterBase`].
+    pub fn within(sink: S, method: Method, above: &Inherited) -> Result<Self, OuterBase> {
+        let outer = above.under(&method)?;
+        Ok(Self { outer, ..Self::new(sink, method) })
     }
 
     /// Hands the sink back; what was begun must have been ended, or [`Canonicaliser::pause`]d.
@@ -189,6 +190,7 @@ impl<S: Sink> Canonicaliser<S> {
                 self.sink.write(end.qualified().as_bytes());
                 self.sink.write(b">");
             }
+            Event::Instruction(instruction) => write_instruction(&mut self.sink, *instruction),
             Event::Eof => {}
         }
     }
@@ -204,6 +206,11 @@ impl<S: Sink> Canonicaliser<S> {
         if depth == self.apex {
             self.pause(at);
         }
+    }
+
+    /// Writes bytes that are canonical already; nothing may be due.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.sink.write(bytes);
     }
 
     /// Writes what is due, before events that are not to be written.
@@ -230,22 +237,37 @@ impl<S: Sink> Canonicaliser<S> {
     /// Says whether every namespace of the tag has been written; the first tag has none of them
     /// and is where all begins.
     fn uses_known(&mut self, start: Start<'_>) -> bool {
-        if self.apex == 0 {
+        let first = self.apex == 0;
+        if first {
             self.apex = start.depth();
         }
         let known = |binding: usize| self.known.get(binding).is_some_and(|&known| known);
-        self.inclusive.is_empty() && known(start.binding()) && start.attribute_bindings().all(known)
+        match &self.method {
+            Method::Exclusive(listed) => {
+                listed.is_empty() && known(start.binding()) && start.attribute_bindings().all(known)
+            }
+            // What was in scope before is written; a tag that declares does not stand as it is
+            // to be written.
+            Method::Inclusive | Method::Inclusive11 => !first,
+        }
     }
 
     fn start(&mut self, start: Start<'_>) {
         self.fresh.clear();
-        self.utilise(start, start.binding());
-        for binding in start.attribute_bindings() {
-            self.utilise(start, binding);
-        }
-        for number in 0..self.inclusive.len() {
-            if let Some(binding) = start.lookup(&self.inclusive[number]) {
-                self.utilise(start, binding);
+        match &self.method {
+            Method::Exclusive(listed) => {
+                let listed: Vec<usize> =
+                    listed.iter().filter_map(|prefix| start.lookup(prefix)).collect();
+                self.utilise(start, start.binding());
+                start.attribute_bindings().for_each(|binding| self.utilise(start, binding));
+                listed.into_iter().for_each(|binding| self.utilise(start, binding));
+            }
+            Method::Inclusive | Method::Inclusive11 => {
+                for binding in BUILT_IN.len()..start.bindings() {
+                    if start.lookup(start.bound(binding).0) == Some(binding) {
+                        self.utilise(start, binding);
+                    }
+                }
             }
         }
         self.sink.write(b"<");
@@ -282,11 +304,20 @@ impl<S: Sink> Canonicaliser<S> {
 
     fn attributes(&mut self, start: Start<'_>) {
         let mut attributes: Vec<_> = start.attributes().collect();
+        if start.depth() == self.apex {
+            let namespace = XML_NAMESPACE;
+            for (local, value) in &self.outer {
+                if !attributes.iter().any(|a| a.namespace == namespace && a.local == local) {
+                    attributes.push(Attribute { namespace, prefix: "xml", local, value });
+                }
+            }
+        }
         attributes.sort_unstable_by_key(|attribute| (attribute.namespace, attribute.local));
         for attribute in attributes {
             write_attribute(&mut self.sink, attribute);
         }
     }
+
 
     fn text(&mut self, text: &str) {
         let mut rest = text.as_bytes();
@@ -303,6 +334,22 @@ impl<S: Sink> Canonicaliser<S> {
         }
         self.sink.write(rest);
     }
+}
+
+/// `xml:base` stands above what is to be canonicalised by 1.1, and would have to be joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("xml:base above the signed element")]
+pub struct OuterBase;
+
+/// Writes a processing instruction. Line ends have been normalised, so nothing is special in it.
+pub fn write_instruction(sink: &mut impl Sink, instruction: Instruction<'_>) {
+    sink.write(b"<?");
+    sink.write(instruction.target.as_bytes());
+    if !instruction.data.is_empty() {
+        sink.write(b" ");
+        sink.write(instruction.data.as_bytes());
+    }
+    sink.write(b"?>");
 }
 
 fn write_attribute(sink: &mut impl Sink, attribute: Attribute<'_>) {
@@ -336,21 +383,10 @@ fn write_value(sink: &mut impl Sink, value: &str) {
     sink.write(b"\"");
 }
 
-/// The canonical form of a whole document.
-pub fn canonicalise(document: &[u8], inclusive: Vec<String>) -> Result<Vec<u8>, XmlError> {
-    let mut reader = Reader::new(document, Limits::default());
-    let mut canonicaliser = Canonicaliser::with_prefixes(Vec::new(), inclusive);
-    loop {
-        match reader.step()? {
-            (Event::Eof, _) => return Ok(canonicaliser.into_sink()),
-            (event, at) => canonicaliser.event(&event, at),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::canonicalise;
+    use super::Method;
+    use crate::codec::form::{Form, octets};
 
     #[test]
     fn namespaces_are_written_where_they_are_first_used_and_listed_prefixes_where_they_are_declared()
@@ -361,18 +397,22 @@ mod tests {
         let plain = "<a xmlns=\"urn:a\" xmlns:q=\"urn:q\" z=\"1\" q:y=\"'&#x9;&quot;\">\
                      <b xmlns=\"\"><p:c xmlns:p=\"urn:p\"></p:c><c xmlns=\"urn:a\"></c></b>\n&gt;&#xD;\
                      <p:d xmlns:p=\"urn:2\"><p:e></p:e></p:d></a>";
-        let canonical = |prefixes: &[&str]| {
-            let prefixes = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
-            String::from_utf8(canonicalise(document.as_bytes(), prefixes).unwrap()).unwrap()
+        let form = |method| {
+            String::from_utf8(octets(document.as_bytes(), &Form { method, smev: false }).unwrap()).unwrap()
         };
-        assert_eq!(canonical(&[]), plain);
-        let listed = plain
+        let listed = |prefix: &str| Method::Exclusive(vec![prefix.to_owned()]);
+        assert_eq!(form(Method::default()), plain);
+        let with_p = plain
             .replace("xmlns:q", "xmlns:p=\"urn:p\" xmlns:q")
             .replace("c xmlns:p=\"urn:p\"", "c");
-        assert_eq!(canonical(&["p"]), listed);
+        assert_eq!(form(listed("p")), with_p);
+        // All that is in scope is used here but in the one element that would show it.
+        assert_eq!(form(Method::Inclusive), with_p);
+        assert_eq!(form(Method::Inclusive11), with_p);
         let apex = "<p:a xmlns='urn:a' xmlns:p='urn:p'/>";
-        let with = |prefix: &str| canonicalise(apex.as_bytes(), vec![prefix.to_owned()]).unwrap();
-        assert_eq!(with(""), b"<p:a xmlns=\"urn:a\" xmlns:p=\"urn:p\"></p:a>");
-        assert_eq!(with("none"), b"<p:a xmlns:p=\"urn:p\"></p:a>");
+        let with = |method| octets(apex.as_bytes(), &Form { method, smev: false }).unwrap();
+        assert_eq!(with(listed("")), b"<p:a xmlns=\"urn:a\" xmlns:p=\"urn:p\"></p:a>");
+        assert_eq!(with(listed("none")), b"<p:a xmlns:p=\"urn:p\"></p:a>");
+        assert_eq!(with(Method::Inclusive), with(listed("")));
     }
 }

@@ -2,14 +2,18 @@
 
 pub mod base64;
 pub mod c14n;
+pub mod digest;
 pub mod federal;
+pub mod form;
 pub mod inflate;
 pub mod intake;
 pub mod mtom;
 pub mod node;
 pub mod package;
 pub mod receipt;
+pub mod shape;
 pub mod smev3;
+pub mod smev_transform;
 pub mod soap;
 pub mod unzip;
 pub mod xml;

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::codec::xml::{Event, Reader, Start};
+use crate::codec::xml::{Event, Limits, Reader, Start};
 use crate::model::refusal::{Place, Refusal, RefusalCode};
 
 /// An element. Namespace declarations, comments and prefixes are not kept.
@@ -32,6 +32,31 @@ pub struct Flaw {
 }
 
 impl Node {
+    /// Reads a whole document.
+    ///
+    /// # Errors
+    /// What the reader refuses.
+    pub fn document(document: &[u8], limits: Limits) -> Result<Self, Refusal> {
+        let mut reader = Reader::new(document, limits);
+        let begun = loop {
+            match reader.next()? {
+                Event::Start(start) => {
+                    break Self::begin(start);
+                }
+                Event::Eof => return Err(RefusalCode::XmlMalformed.into()),
+                Event::Text(_) | Event::End(_) | Event::Instruction(_) => {}
+            }
+        };
+        let root = Self::rest(&mut reader, &begun.namespace, &begun.local)?;
+        while !matches!(reader.next()?, Event::Eof) {}
+        Ok(Self { attributes: begun.attributes, place: begun.place, ..root })
+    }
+
+    /// The first child of this name.
+    pub fn child(&self, namespace: &str, local: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.is(namespace, local))
+    }
+
     /// Reads what follows a start tag already consumed, through its end tag.
     ///
     /// # Errors
@@ -64,6 +89,7 @@ impl Node {
                         None => return Ok(node),
                     }
                 }
+                Event::Instruction(_) => {}
                 Event::Eof => break,
             }
         }

@@ -1,7 +1,7 @@
 //! Who calls the federal door: the signature is judged, the certificate leads to the system.
 
 use crate::codec::xml::Limits;
-use crate::codec::xmldsig::{Detached, verify_detached};
+use crate::codec::xmldsig::{Detached, Placement, verify_detached};
 use crate::exchange::answer::Desk;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::db::DbError;
@@ -46,7 +46,8 @@ impl Desk {
         limits: Limits,
     ) -> Result<Caller, CallerError> {
         let unproved = |refusal| CallerError::Signature(refusal, None);
-        let signature = verify_detached(message, place, limits).map_err(unproved)?;
+        let signature = verify_detached(message, place, Placement::default(), limits)
+            .map_err(unproved)?;
         let picture = self.picture().await.map_err(unproved)?;
         let signer = picture.trust.verify(&signature, self.now()).map_err(|refusal| {
             let dated = refusal.code == RefusalCode::CertExpired;

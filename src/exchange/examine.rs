@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::codec::inflate::{self, Encoding};
 use crate::codec::package::{Seen, Watch};
 use crate::codec::xml::{At, Event, Limits};
-use crate::codec::xmldsig::{EnvelopedSignature, Outcome, Profile, verify_enveloped};
+use crate::codec::xmldsig::{EnvelopedSignature, Outcome, Profile, Envelope, verify_enveloped};
 use crate::model::ids::PackageId;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::content::{Collector, Content, Tee};
@@ -75,7 +75,8 @@ fn again(
 }
 
 fn pass(source: impl Read, profile: &Profile, watch: &mut Watch) -> Result<Outcome, Refusal> {
-    verify_enveloped(source, Limits::default(), profile, &mut |event: &Event<'_>, at: At<'_>| {
+    let envelope = Envelope::package(Limits::default());
+    verify_enveloped(source, envelope, profile, &mut |event: &Event<'_>, at: At<'_>| {
         watch.note(event, || at.place());
         Ok(())
     })

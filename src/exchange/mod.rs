@@ -23,6 +23,7 @@ pub mod relay;
 pub mod replay;
 pub mod seal;
 pub mod sweep;
+pub mod workshop;
 
 use std::sync::Arc;
 

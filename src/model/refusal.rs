@@ -106,6 +106,7 @@ macro_rules! refusals {
 refusals! {
     XmlDtd = "XML_DTD", 400, false, "DOCTYPE запрещён: уберите объявление типа документа";
     XmlPi = "XML_PI", 400, false, "Инструкции обработки запрещены: уберите их";
+    XmlComment = "XML_COMMENT", 400, false, "Комментарии здесь запрещены: уберите их";
     XmlDepth = "XML_DEPTH", 400, false, "Слишком глубокая вложенность элементов";
     XmlAttrs = "XML_ATTRS", 400, false, "Слишком много атрибутов у элемента";
     XmlName = "XML_NAME", 400, false, "Слишком длинное имя";
@@ -142,11 +143,19 @@ refusals! {
     SigTransform = "SIG_TRANSFORM", 403, false, "Преобразование не разрешено: enveloped-signature и exclusive c14n";
     SigLimit = "SIG_LIMIT", 403, false, "Слишком много ссылок или преобразований в подписи";
     SigKeyInfo = "SIG_KEYINFO", 403, false, "Нужен сертификат подписанта в KeyInfo/X509Data";
+    SigC14n = "SIG_C14N", 403, false, "Подписанное содержимое нельзя привести к каноническому виду этим способом";
     SigDigest = "SIG_DIGEST", 403, false, "Документ изменён после подписания";
     SigValue = "SIG_VALUE", 403, false, "Значение подписи неверно";
+    MessageId = "MESSAGE_ID", 403, false, "Идентификатор сообщения должен быть UUID версии 1 строчными буквами";
+    MessageExpired = "MESSAGE_EXPIRED", 403, false, "Срок сообщения по wsu:Timestamp истёк, не начался или указан неверно";
+    AttachmentHeaders = "ATTACHMENT_HEADERS", 403, false, "Вложения и их заголовки не соответствуют друг другу";
+    CmsStructure = "CMS_STRUCTURE", 403, false, "Нарушена структура подписи PKCS#7 вложения";
+    CmsAlgorithm = "CMS_ALGORITHM", 403, false, "Алгоритм подписи PKCS#7 вложения не разрешён";
+    CmsValue = "CMS_VALUE", 403, false, "Подпись PKCS#7 не соответствует вложению";
     CertUntrusted = "CERT_UNTRUSTED", 403, false, "Сертификат выдан не доверенным удостоверяющим центром";
     CertExpired = "CERT_EXPIRED", 403, false, "Срок действия сертификата истёк или не начался";
     CertRevoked = "CERT_REVOKED", 403, false, "Сертификат отозван";
+    CertStatus = "CERT_STATUS", 403, true, "Нет свежего списка отозванных сертификатов издателя: повторите позже";
     CertConstraint = "CERT_CONSTRAINT", 403, false, "Сертификат не предназначен для подписи";
     CertUnknown = "CERT_UNKNOWN", 403, false, "Сертификат не зарегистрирован за поставщиком";
     SignerMismatch = "SIGNER_MISMATCH", 403, false, "Пакет подписан сертификатом другого поставщика";

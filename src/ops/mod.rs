@@ -10,5 +10,6 @@ pub mod federal_client;
 pub mod federal_system;
 pub mod output;
 pub mod package;
+pub mod signature;
 pub mod simulate;
 pub mod supplier;

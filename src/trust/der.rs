@@ -1,10 +1,15 @@
-//! The one fact of a certificate that OpenSSL's safe interface does not tell: whether it is an authority's.
+//! Elements of DER, and the one fact of a certificate that OpenSSL's safe interface does not tell:
+//! whether it is an authority's.
 
 /// Tags of DER.
 const BOOLEAN: u8 = 0x01;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT_ID: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const OBJECT_ID: u8 = 0x06;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const SET: u8 = 0x31;
+pub(super) const CONTEXT_0: u8 = 0xA0;
+pub(super) const CONTEXT_1: u8 = 0xA1;
 const EXTENSIONS: u8 = 0xA3;
 
 /// `2.5.29.19`, basicConstraints.
@@ -51,13 +56,13 @@ fn among_extensions(wrapped: &[u8]) -> Option<bool> {
 }
 
 /// The value of the first element, which must have this tag, and what follows it.
-fn expect(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn expect(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (found, value, rest) = element(bytes)?;
     (found == tag).then_some((value, rest))
 }
 
 /// Tag and value of the first element, and what follows it.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, bytes) = bytes.split_first()?;
     let (&first, bytes) = bytes.split_first()?;
     let (length, bytes) = if first < 0x80 {

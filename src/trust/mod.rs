@@ -2,7 +2,11 @@
 
 pub mod authority;
 pub mod certificate;
+mod cms;
+pub mod crl;
 mod der;
+pub mod folder;
+pub mod gost;
 pub mod signer;
 pub mod store;
 pub mod suite;

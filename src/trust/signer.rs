@@ -8,14 +8,19 @@ use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
+use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{Id, PKey, Private};
+use openssl::rsa::Padding;
+use openssl::sign::RsaPssSaltlen;
 use openssl::x509::X509;
 
+use super::gost;
+use super::suite::sha256;
+use crate::codec::digest::Digest;
 use crate::codec::xmldsig::{
-    Detached, SignError, SignatureAlgorithm, enveloped_signature, sign_detached, sign_enveloped,
+    Detached, Recipe, SignError, SignatureAlgorithm, enveloped_signature, sign_detached,
+    sign_enveloped,
 };
-
-use crate::trust::suite::sha256;
 
 /// Why a key and a certificate do not make a signer.
 #[derive(Debug, thiserror::Error)]
@@ -26,16 +31,21 @@ pub enum SignerError {
     /// The certificate is for another key.
     #[error("the certificate is not of this key")]
     Mismatch,
-    /// Neither RSA nor ECDSA on P-256.
-    #[error("the key must be RSA or ECDSA P-256")]
+    /// Neither RSA nor ECDSA on P-256 or P-384 nor GOST R 34.10-2012.
+    #[error("the key must be RSA, ECDSA P-256 or P-384, or GOST R 34.10-2012 with its engine")]
     Kind,
+    /// The key does not make signatures of the algorithm asked for.
+    #[error("the key does not make signatures of this algorithm")]
+    Algorithm,
 }
 
 /// A key in the form that signs without a look-up.
 #[derive(Clone, Debug)]
 enum PrivateKey {
     Rsa(PKey<Private>),
-    P256(EcKey<Private>),
+    /// On P-256 or P-384, with the bytes of each of r and s.
+    Ec(EcKey<Private>, i32),
+    Gost(PKey<Private>),
 }
 
 /// A private key with its certificate.
@@ -52,22 +62,65 @@ impl Signer {
     /// # Errors
     /// [`SignerError`].
     pub fn from_pem(key: &[u8], certificate: &[u8]) -> Result<Self, SignerError> {
-        let key = PKey::private_key_from_pem(key)?;
-        let certificate = X509::from_pem(certificate)?;
+        openssl::init();
+        Self::from_parts(PKey::private_key_from_pem(key)?, &X509::from_pem(certificate)?)
+    }
+
+    /// Reads a key and its certificate from a PKCS#12 file.
+    ///
+    /// # Errors
+    /// [`SignerError`]; a wrong password is [`SignerError::Unreadable`].
+    pub fn from_pkcs12(file: &[u8], password: &str) -> Result<Self, SignerError> {
+        openssl::init();
+        let parsed = Pkcs12::from_der(file)?.parse2(password)?;
+        let key = parsed.pkey.ok_or(SignerError::Kind)?;
+        Self::from_parts(key, &parsed.cert.ok_or(SignerError::Mismatch)?)
+    }
+
+    fn from_parts(key: PKey<Private>, certificate: &X509) -> Result<Self, SignerError> {
         if !certificate.public_key()?.public_eq(&key) {
             return Err(SignerError::Mismatch);
         }
         let (key, algorithm) = match key.id() {
             Id::RSA => (PrivateKey::Rsa(key), SignatureAlgorithm::RsaSha256),
-            Id::EC if key.ec_key()?.group().curve_name() == Some(Nid::X9_62_PRIME256V1) => {
-                (PrivateKey::P256(key.ec_key()?), SignatureAlgorithm::EcdsaSha256)
+            Id::EC => {
+                let key = key.ec_key()?;
+                match key.group().curve_name() {
+                    Some(Nid::X9_62_PRIME256V1) => {
+                        (PrivateKey::Ec(key, 32), SignatureAlgorithm::EcdsaSha256)
+                    }
+                    Some(Nid::SECP384R1) => {
+                        (PrivateKey::Ec(key, 48), SignatureAlgorithm::EcdsaSha384)
+                    }
+                    _ => return Err(SignerError::Kind),
+                }
             }
-            _ => return Err(SignerError::Kind),
+            other => match gost::algorithm_of(other) {
+                Some(SignatureAlgorithm::Gost2001) | None => return Err(SignerError::Kind),
+                Some(algorithm) => (PrivateKey::Gost(key), algorithm),
+            },
         };
         Ok(Self { key, algorithm, certificate_der: certificate.to_der()? })
     }
 
-    /// How it signs: RSA-SHA256, or ECDSA-SHA256.
+    /// The same key with another algorithm: RSA keys make four kinds of signatures.
+    ///
+    /// # Errors
+    /// [`SignerError::Algorithm`].
+    pub fn with_algorithm(mut self, algorithm: SignatureAlgorithm) -> Result<Self, SignerError> {
+        let rsa = matches!(
+            algorithm,
+            SignatureAlgorithm::RsaSha256
+                | SignatureAlgorithm::RsaSha512
+                | SignatureAlgorithm::RsaPssSha256
+                | SignatureAlgorithm::RsaPssSha512
+        );
+        let fits = algorithm == self.algorithm || (rsa && matches!(self.key, PrivateKey::Rsa(_)));
+        self.algorithm = algorithm;
+        if fits { Ok(self) } else { Err(SignerError::Algorithm) }
+    }
+
+    /// How it signs: by default RSA-SHA256, or the algorithm of its curve.
     pub fn algorithm(&self) -> SignatureAlgorithm {
         self.algorithm
     }
@@ -82,17 +135,38 @@ impl Signer {
     /// # Errors
     /// OpenSSL's, when the machine is out of something.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+        let digest = || Digest::of(self.algorithm.digest(), message);
         match &self.key {
-            PrivateKey::P256(key) => {
-                let signature = EcdsaSig::sign(&sha256(message), key)?;
-                let padded = |number: &BigNumRef| number.to_vec_padded(32);
+            PrivateKey::Ec(key, half) => {
+                let signature = match self.algorithm {
+                    SignatureAlgorithm::EcdsaSha256 => EcdsaSig::sign(&sha256(message), key)?,
+                    _ => EcdsaSig::sign(&digest(), key)?,
+                };
+                let padded = |number: &BigNumRef| number.to_vec_padded(*half);
                 Ok([padded(signature.r())?, padded(signature.s())?].concat())
             }
+            PrivateKey::Gost(key) => gost::sign(key, &digest()),
             PrivateKey::Rsa(key) => {
-                let mut signer = openssl::sign::Signer::new(MessageDigest::sha256(), key)?;
+                let (hash, pss) = match self.algorithm {
+                    SignatureAlgorithm::RsaPssSha256 => (MessageDigest::sha256(), true),
+                    SignatureAlgorithm::RsaPssSha512 => (MessageDigest::sha512(), true),
+                    SignatureAlgorithm::RsaSha512 => (MessageDigest::sha512(), false),
+                    _ => (MessageDigest::sha256(), false),
+                };
+                let mut signer = openssl::sign::Signer::new(hash, key)?;
+                if pss {
+                    signer.set_rsa_padding(Padding::PKCS1_PSS)?;
+                    signer.set_rsa_mgf1_md(hash)?;
+                    signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
+                }
                 signer.sign_oneshot_to_vec(message)
             }
         }
+    }
+
+    /// How it signs by default: exclusive canonicalisation and the hash of the algorithm.
+    pub fn recipe(&self) -> Recipe {
+        Recipe::new(self.algorithm)
     }
 
     /// Signs a document as a whole.
@@ -100,7 +174,19 @@ impl Signer {
     /// # Errors
     /// The document is not well-formed or has a signature, or OpenSSL's.
     pub fn sign_enveloped(&self, xml: &[u8]) -> Result<Vec<u8>, SignError<ErrorStack>> {
-        sign_enveloped(xml, self.algorithm, &self.certificate_der, |bytes| self.sign(bytes))
+        self.sign_enveloped_by(xml, &self.recipe())
+    }
+
+    /// The same by a recipe, whose algorithm must be the signer's.
+    ///
+    /// # Errors
+    /// The document is not well-formed or has a signature, or OpenSSL's.
+    pub fn sign_enveloped_by(
+        &self,
+        xml: &[u8],
+        recipe: &Recipe,
+    ) -> Result<Vec<u8>, SignError<ErrorStack>> {
+        sign_enveloped(xml, recipe, &self.certificate_der, |bytes| self.sign(bytes))
     }
 
     /// The signature of a document as a whole, and the byte of the document where it goes; the
@@ -112,7 +198,8 @@ impl Signer {
         &self,
         xml: impl Read,
     ) -> Result<(u64, String), SignError<ErrorStack>> {
-        enveloped_signature(xml, self.algorithm, &self.certificate_der, |bytes| self.sign(bytes))
+        let recipe = self.recipe();
+        enveloped_signature(xml, &recipe, &self.certificate_der, |bytes| self.sign(bytes))
     }
 
     /// Signs one element of a message.
@@ -124,6 +211,19 @@ impl Signer {
         xml: &[u8],
         place: Detached<'_>,
     ) -> Result<Vec<u8>, SignError<ErrorStack>> {
-        sign_detached(xml, place, self.algorithm, &self.certificate_der, |bytes| self.sign(bytes))
+        self.sign_detached_by(xml, place, &self.recipe())
+    }
+
+    /// The same by a recipe, whose algorithm must be the signer's.
+    ///
+    /// # Errors
+    /// The message lacks the element or the holder, or OpenSSL's.
+    pub fn sign_detached_by(
+        &self,
+        xml: &[u8],
+        place: Detached<'_>,
+        recipe: &Recipe,
+    ) -> Result<Vec<u8>, SignError<ErrorStack>> {
+        sign_detached(xml, place, recipe, &self.certificate_der, |bytes| self.sign(bytes))
     }
 }

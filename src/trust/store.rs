@@ -12,9 +12,10 @@ use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
 
 use super::certificate::{Facts, instant};
-use super::der;
+use super::crl::Crls;
+use super::{cms, der};
 use super::suite::{OpenSsl, PublicKey, Suite, sha256};
-use crate::codec::xmldsig::EnvelopedSignature;
+use crate::codec::xmldsig::{EnvelopedSignature, SignatureAlgorithm};
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Longest path, without leaf and anchor.
@@ -60,6 +61,9 @@ pub struct SignerCertificate {
 /// Anchors, and the certificates already judged by them.
 pub struct TrustStore {
     anchors: Vec<X509>,
+    crls: Crls,
+    /// Withdrawn algorithms count too: for archives.
+    archive: bool,
     suite: Box<dyn Suite>,
     judged: Mutex<HashMap<[u8; 32], Arc<SignerCertificate>>>,
 }
@@ -71,7 +75,34 @@ impl TrustStore {
     /// One of them is no certificate.
     pub fn new(anchors: &[Vec<u8>]) -> Result<Self, ErrorStack> {
         let anchors = anchors.iter().map(|der| X509::from_der(der)).collect::<Result<_, _>>()?;
-        Ok(Self { anchors, suite: Box::new(OpenSsl), judged: Mutex::default() })
+        Ok(Self {
+            anchors,
+            crls: Crls::default(),
+            archive: false,
+            suite: Box::new(OpenSsl),
+            judged: Mutex::default(),
+        })
+    }
+
+    /// Judges by these lists of revoked certificates.
+    #[must_use]
+    pub fn with_crls(mut self, crls: Crls) -> Self {
+        self.crls = crls;
+        self
+    }
+
+    /// Also takes signatures by algorithms that have been withdrawn, as archives hold them.
+    #[must_use]
+    pub fn for_archives(mut self) -> Self {
+        self.archive = true;
+        self
+    }
+
+    /// Verifies by another means than OpenSSL.
+    #[must_use]
+    pub fn with_suite(mut self, suite: Box<dyn Suite>) -> Self {
+        self.suite = suite;
+        self
     }
 
     /// Judges a certificate at an instant, with others that may lead to an anchor.
@@ -109,6 +140,9 @@ impl TrustStore {
         signature: &EnvelopedSignature,
         at: DateTime<Utc>,
     ) -> Result<Arc<SignerCertificate>, Refusal> {
+        if signature.algorithm == SignatureAlgorithm::Gost2001 && !self.archive {
+            return Err(RefusalCode::SigAlgorithm.into());
+        }
         let certificates = &signature.certificates;
         // Signers put theirs first, or anywhere among those of their authorities.
         let leaf = certificates
@@ -124,6 +158,20 @@ impl TrustStore {
             &signature.value,
         )?;
         Ok(signer)
+    }
+
+    /// Judges a detached PKCS#7 over a file: its value, then its certificate.
+    ///
+    /// # Errors
+    /// `CMS_STRUCTURE`, `CMS_ALGORITHM`, `CMS_VALUE`, and those of [`TrustStore::judge`].
+    pub fn verify_file(
+        &self,
+        signature: &[u8],
+        file: &[u8],
+        at: DateTime<Utc>,
+    ) -> Result<Arc<SignerCertificate>, Refusal> {
+        let signed = cms::verify(signature, file)?;
+        self.judge(&signed.certificate, &signed.others, at)
     }
 
     fn judge_anew(
@@ -156,12 +204,22 @@ impl TrustStore {
         let mut context = X509StoreContext::new().map_err(internal)?;
         let outcome = context.init(&store, leaf, others, |context| {
             if !context.verify_cert()? {
-                return Ok(Err(refusal_of(context.error().as_raw())));
+                return Ok(Err(refusal_of(context.error().as_raw()).into()));
             }
+            let Some(chain) = context.chain() else {
+                return Ok(Err(RefusalCode::CertUntrusted.into()));
+            };
             let mut valid = (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
-            for certificate in context.chain().into_iter().flatten() {
+            for certificate in chain {
                 valid.0 = valid.0.max(instant(certificate.not_before())?);
                 valid.1 = valid.1.min(instant(certificate.not_after())?);
+            }
+            // Each but the anchor stands before its issuer.
+            for (certificate, issuer) in chain.iter().zip(chain.iter().skip(1)) {
+                match self.crls.judge(certificate, issuer, at) {
+                    Ok(until) => valid.1 = valid.1.min(until),
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
             }
             Ok(Ok(valid))
         });

@@ -1,18 +1,22 @@
 //! Signature suites: who checks a value over bytes with a public key.
 //!
-//! [`OpenSsl`] does RSA and ECDSA. GOST R 34.10-2012 joins it through the GOST engine or provider
-//! of OpenSSL, or comes as a suite of its own over PKCS#11 where the law asks for a certified
-//! means; neither changes a caller.
+//! [`OpenSsl`] does RSA, ECDSA and, where its GOST engine is loaded, GOST R 34.10. A means that the
+//! law asks for joins as another suite, over PKCS#11; neither changes a caller.
 
 use openssl::bn::BigNum;
 use openssl::ec::EcKey;
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
+use openssl::md::{Md, MdRef};
 use openssl::pkey::{Id, PKey, Public};
+use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::{Padding, Rsa};
 use openssl::sha::{Sha256, sha512};
+use openssl::sign::RsaPssSaltlen;
 
+use super::gost;
+use crate::codec::digest::Digest;
 use crate::codec::xmldsig::SignatureAlgorithm;
 use crate::model::refusal::RefusalCode;
 
@@ -30,8 +34,9 @@ const SHA512_INFO: [u8; 19] = [
     0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05,
     0x00, 0x04, 0x40,
 ];
-/// Bytes of each of r and s on P-256.
+/// Bytes of each of r and s.
 const P256_BYTES: usize = 32;
+const P384_BYTES: usize = 48;
 
 /// Checks values of signatures.
 pub trait Suite: Send + Sync {
@@ -56,6 +61,10 @@ pub enum PublicKey {
     Rsa(Rsa<Public>),
     /// A point of P-256.
     P256(EcKey<Public>),
+    /// A point of P-384.
+    P384(EcKey<Public>),
+    /// GOST R 34.10, with the only algorithm that it is for.
+    Gost(PKey<Public>, SignatureAlgorithm),
 }
 
 impl PublicKey {
@@ -70,17 +79,21 @@ impl PublicKey {
             }
             Id::EC => {
                 let key = key.ec_key().map_err(|_| RefusalCode::SigAlgorithm)?;
-                if key.group().curve_name() != Some(Nid::X9_62_PRIME256V1) {
-                    return Err(RefusalCode::SigAlgorithm);
+                match key.group().curve_name() {
+                    Some(Nid::X9_62_PRIME256V1) => Ok(Self::P256(key)),
+                    Some(Nid::SECP384R1) => Ok(Self::P384(key)),
+                    _ => Err(RefusalCode::SigAlgorithm),
                 }
-                Ok(Self::P256(key))
             }
-            _ => Err(RefusalCode::SigAlgorithm),
+            other => match gost::algorithm_of(other) {
+                Some(algorithm) => Ok(Self::Gost(key.clone(), algorithm)),
+                None => Err(RefusalCode::SigAlgorithm),
+            },
         }
     }
 }
 
-/// RSA PKCS#1 v1.5 and ECDSA P-256 by OpenSSL.
+/// RSA, ECDSA and GOST R 34.10 by OpenSSL.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenSsl;
 
@@ -99,8 +112,20 @@ impl Suite for OpenSsl {
             (SignatureAlgorithm::RsaSha512, PublicKey::Rsa(key)) => {
                 verify_rsa(key, &SHA512_INFO, &sha512(message), value)
             }
+            (SignatureAlgorithm::RsaPssSha256, PublicKey::Rsa(key)) => {
+                verify_pss(key, Md::sha256(), &sha256(message), value)
+            }
+            (SignatureAlgorithm::RsaPssSha512, PublicKey::Rsa(key)) => {
+                verify_pss(key, Md::sha512(), &sha512(message), value)
+            }
             (SignatureAlgorithm::EcdsaSha256, PublicKey::P256(key)) => {
-                verify_p256(key, &sha256(message), value)
+                verify_ecdsa(key, P256_BYTES, &sha256(message), value)
+            }
+            (SignatureAlgorithm::EcdsaSha384, PublicKey::P384(key)) => {
+                verify_ecdsa(key, P384_BYTES, &Digest::of(algorithm.digest(), message), value)
+            }
+            (algorithm, PublicKey::Gost(key, own)) if algorithm == *own => {
+                gost::verify(algorithm, key, &Digest::of(algorithm.digest(), message), value)
             }
             _ => return Err(RefusalCode::SigAlgorithm),
         };
@@ -137,11 +162,32 @@ fn verify_rsa(
     Ok(length == size && encoded == expected)
 }
 
-fn verify_p256(key: &EcKey<Public>, digest: &[u8], value: &[u8]) -> Result<bool, ErrorStack> {
-    if value.len() != 2 * P256_BYTES {
+fn verify_pss(
+    key: &Rsa<Public>,
+    hash: &MdRef,
+    digest: &[u8],
+    value: &[u8],
+) -> Result<bool, ErrorStack> {
+    let key = PKey::from_rsa(key.clone())?;
+    let mut context = PkeyCtx::new(&key)?;
+    context.verify_init()?;
+    context.set_rsa_padding(Padding::PKCS1_PSS)?;
+    context.set_signature_md(hash)?;
+    context.set_rsa_mgf1_md(hash)?;
+    context.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
+    context.verify(digest, value)
+}
+
+fn verify_ecdsa(
+    key: &EcKey<Public>,
+    half: usize,
+    digest: &[u8],
+    value: &[u8],
+) -> Result<bool, ErrorStack> {
+    if value.len() != 2 * half {
         return Ok(false);
     }
-    let (r, s) = value.split_at(P256_BYTES);
+    let (r, s) = value.split_at(half);
     let signature =
         EcdsaSig::from_private_components(BigNum::from_slice(r)?, BigNum::from_slice(s)?)?;
     signature.verify(digest, key)

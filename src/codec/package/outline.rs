@@ -103,6 +103,7 @@ impl Outline {
                 self.depth = end.depth() - 1;
                 self.end()
             }
+            Event::Instruction(_) => Err(RefusalCode::XmlPi.into()),
             Event::Eof => self.finish(),
         }
     }

@@ -112,6 +112,7 @@ impl<R: Read> Reader<R> {
                         record.fields.push(open.close());
                     }
                 }
+                Event::Instruction(_) => return Err(Refusal::new(RefusalCode::XmlPi)),
                 Event::Eof => return Err(Refusal::new(RefusalCode::XmlMalformed)),
             }
             if bytes > RECORD_BYTES {

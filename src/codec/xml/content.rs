@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use super::XmlError;
-use super::chars::{is_blank, plain_length};
+use super::chars::{is_blank, is_ncname, plain_length};
 use super::reader::{Core, Found, Stage};
 use super::tag::Stop;
 use crate::model::refusal::RefusalCode;
@@ -51,10 +51,7 @@ impl Core {
             None => Err(Stop::More),
             Some(b'/') => self.end_tag(at).map(Some),
             Some(b'!') => self.bang(at).map(|()| None),
-            Some(b'?') => {
-                let code = self.no_markup.unwrap_or(RefusalCode::XmlPi);
-                Err(self.error(code, at).into())
-            }
+            Some(b'?') => self.processing(at).map(Some),
             Some(_) if self.stage == Stage::Epilog => {
                 Err(self.error(RefusalCode::XmlMalformed, at).into())
             }
@@ -71,6 +68,36 @@ impl Core {
                 Ok(Some(Found::Start))
             }
         }
+    }
+
+    /// Reads a processing instruction.
+    fn processing(&mut self, at: usize) -> Result<Found, Stop> {
+        if let Some(code) = self.no_markup {
+            return Err(self.error(code, at).into());
+        }
+        if self.instructions >= self.limits.instructions {
+            return Err(self.error(RefusalCode::XmlPi, at).into());
+        }
+        let inside = &self.window.text[at + 2..];
+        let length = memmem::find(inside.as_bytes(), b"?>").ok_or(Stop::More)?;
+        let (target, _) = split_instruction(&inside[..length]);
+        if !is_ncname(target) || target.eq_ignore_ascii_case("xml") {
+            return Err(self.error(RefusalCode::XmlMalformed, at).into());
+        }
+        if length > self.limits.token {
+            return Err(self.error(RefusalCode::XmlToken, at).into());
+        }
+        self.instructions += 1;
+        self.verbatim = false;
+        self.text_end = at + 4 + length;
+        self.window.pos = self.text_end;
+        self.run = 0;
+        Ok(Found::Instruction)
+    }
+
+    /// Target and data of the processing instruction that was found last.
+    pub(super) fn instruction(&self) -> (&str, &str) {
+        split_instruction(&self.window.text[self.event + 2..self.text_end - 2])
     }
 
     fn end_tag(&mut self, at: usize) -> Result<Found, Stop> {
@@ -103,6 +130,9 @@ impl Core {
         if rest.starts_with(b"<!--") {
             if let Some(code) = self.no_markup {
                 return Err(self.error(code, at).into());
+            }
+            if !self.limits.comments {
+                return Err(self.error(RefusalCode::XmlComment, at).into());
             }
             let dashes = memmem::find(&rest[4..], b"--").ok_or(Stop::More)? + 4;
             match rest.get(dashes + 2) {
@@ -236,6 +266,15 @@ impl Core {
         self.begun = true;
         self.window.pos = end + 2;
         Ok(())
+    }
+}
+
+/// Splits what stands between `<?` and `?>`.
+fn split_instruction(inside: &str) -> (&str, &str) {
+    let blanks: &[char] = &[' ', '\t', '\n'];
+    match inside.split_once(blanks) {
+        Some((target, data)) => (target, data.trim_start_matches(blanks)),
+        None => (inside, ""),
     }
 }
 

@@ -15,6 +15,9 @@ pub enum Event<'a> {
     Text(&'a str),
     /// An end tag.
     End(End<'a>),
+    /// A processing instruction, before, inside or after the root. Comes only where
+    /// [`super::Limits::instructions`] lets it.
+    Instruction(Instruction<'a>),
     /// The root is closed and only blanks followed.
     Eof,
 }
@@ -29,6 +32,15 @@ pub struct Start<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct End<'a> {
     pub(super) core: &'a Core,
+}
+
+/// A processing instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction<'a> {
+    /// Name of the application it is for.
+    pub target: &'a str,
+    /// What follows the name, without the blanks between.
+    pub data: &'a str,
 }
 
 /// Where the event lies; works it out only when asked.
@@ -159,10 +171,9 @@ impl<'a> Start<'a> {
         self.core.attributes().iter().map(|attribute| attribute.binding)
     }
 
-    /// Prefixes declared here and above, the empty one included; one may come twice.
-    pub(in crate::codec) fn prefixes(self) -> impl Iterator<Item = &'a str> {
-        let core = self.core;
-        (0..core.bindings.len()).map(move |binding| core.bound_prefix(binding))
+    /// How many bindings there are, built-in and shadowed ones included; they count from 0.
+    pub(in crate::codec) fn bindings(self) -> usize {
+        self.core.bindings.len()
     }
 
     /// Number of the binding of a prefix here.

@@ -1,9 +1,9 @@
 //! The one XML reader for everything untrusted, and a writer for what we say ourselves.
 //!
 //! [`Reader`] is a strict pull reader over any [`std::io::Read`]: UTF-8, XML 1.0, namespaces,
-//! no document types, no processing instructions, limits on everything, memory that does not
-//! depend on the size of the document. Comments are skipped, so that the text around one is
-//! the text after canonicalisation.
+//! no document types, processing instructions only where asked for, limits on everything, memory
+//! that does not depend on the size of the document. Comments are skipped, so that the text around
+//! one is the text after canonicalisation, or refused.
 
 mod chars;
 mod content;
@@ -12,13 +12,15 @@ mod reader;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod transcode;
 mod window;
 mod writer;
 
 use crate::model::refusal::Refusal;
 
-pub use event::{At, Attribute, End, Event, Start};
+pub use event::{At, Attribute, End, Event, Instruction, Start};
 pub use reader::Reader;
+pub use transcode::Transcoder;
 pub use writer::{Writer, escape_attribute, escape_text};
 
 /// The namespace bound to the prefix `xml` in every document.
@@ -41,6 +43,10 @@ pub struct Limits {
     pub namespaces: usize,
     /// Namespace declarations in scope at once.
     pub namespaces_in_scope: usize,
+    /// Processing instructions; none by default.
+    pub instructions: u32,
+    /// Whether there may be comments.
+    pub comments: bool,
 }
 
 impl Default for Limits {
@@ -53,6 +59,8 @@ impl Default for Limits {
             text: 1 << 20,
             namespaces: 32,
             namespaces_in_scope: 128,
+            instructions: 0,
+            comments: true,
         }
     }
 }

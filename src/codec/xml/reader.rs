@@ -4,7 +4,7 @@ use std::io::Read;
 use std::ops::Range;
 
 use super::chars::{plain_length, plain_name};
-use super::event::{At, End, Event, Start};
+use super::event::{At, End, Event, Instruction, Start};
 use super::tag::{Stop, Tag};
 use super::window::Window;
 use super::{Limits, XML_NAMESPACE, XmlError};
@@ -41,6 +41,10 @@ impl<R: Read> Reader<R> {
             Found::End => Event::End(End { core }),
             Found::Text => Event::Text(&core.window.text[core.event..core.text_end]),
             Found::Resolved => Event::Text(&core.scratch),
+            Found::Instruction => {
+                let (target, data) = core.instruction();
+                Event::Instruction(Instruction { target, data })
+            }
             Found::Eof => Event::Eof,
         };
         Ok((event, At { core }))
@@ -74,7 +78,7 @@ impl<R: Read> Reader<R> {
             match self.next()? {
                 Event::Text(piece) => into.push_str(piece),
                 Event::End(_) => return Ok(true),
-                Event::Start(_) | Event::Eof => return Ok(false),
+                Event::Start(_) | Event::Instruction(_) | Event::Eof => return Ok(false),
             }
         }
     }
@@ -101,6 +105,8 @@ pub(super) enum Found {
     Text,
     /// In the scratch.
     Resolved,
+    /// From the place of the event to [`Core::text_end`], its marks included.
+    Instruction,
     Eof,
 }
 
@@ -180,6 +186,8 @@ pub(super) struct Core {
     pub(super) verbatim: bool,
     /// Bytes of text since the last tag.
     pub(super) run: u64,
+    /// Processing instructions met.
+    pub(super) instructions: u32,
     pub(super) no_markup: Option<RefusalCode>,
     /// Something other than blanks was seen.
     pub(super) begun: bool,
@@ -204,6 +212,7 @@ impl Core {
             empty: false,
             verbatim: false,
             run: 0,
+            instructions: 0,
             no_markup: None,
             begun: false,
         };

@@ -1,22 +1,34 @@
-//! A signature beside what it signs, in one message: the way of SMEV. Messages are small and in memory.
+//! A signature at a place of its own in a message, bound to the element that it must sign: the way
+//! of SMEV. Messages are small and in memory.
 
 use super::grammar::{Grammar, Ids, Parsed};
-use super::{DSIG, EXCLUSIVE, EnvelopedSignature};
-use crate::codec::c14n::{Canonicaliser, Digest, DigestAlgorithm};
+use super::{DSIG, EnvelopedSignature};
+use crate::codec::c14n::Inherited;
+use crate::codec::digest::DigestAlgorithm;
+use crate::codec::form::{Form, FormWriter};
 use crate::codec::xml::{Event, Limits, Reader};
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// A name with its namespace.
-type Name<'a> = (&'a str, &'a str);
+pub type Name<'a> = (&'a str, &'a str);
 
 /// Where the signed element and its signature stand: names from the root, namespace first.
 /// The target of the signature is bound to this path, never searched by id alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Detached<'a> {
-    /// The signed element, which has an `Id`.
+    /// The signed element, which has an id.
     pub signed: &'a [Name<'a>],
-    /// The element that holds `ds:Signature` and nothing else.
+    /// The element that holds `ds:Signature`.
     pub holder: &'a [Name<'a>],
+}
+
+/// What else a shape says of its signature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placement<'a> {
+    /// The holder may hold other elements too.
+    pub shared: bool,
+    /// Namespace of the attribute that is the id of the signed element; none by default.
+    pub id_namespace: &'a str,
 }
 
 /// Follows the names of open elements; an element counts as open through its end tag.
@@ -36,7 +48,7 @@ impl Path {
                 self.names.push((start.namespace().to_owned(), start.local().to_owned()));
             }
             Event::End(_) => self.ended = true,
-            Event::Text(_) | Event::Eof => {}
+            Event::Text(_) | Event::Instruction(_) | Event::Eof => {}
         }
     }
 
@@ -55,34 +67,56 @@ impl Path {
     }
 }
 
-/// Judges the structure of a detached signature and compares its digest. Its one reference must be the
-/// `Id` of the signed element and its only transform exclusive canonicalisation; the transform of SMEV takes its
-/// place beside it when it comes.
+/// Judges the structure of a detached signature and compares its digest. Its one reference must be
+/// the id of the signed element.
 pub fn verify_detached(
     document: &[u8],
     place: Detached<'_>,
+    placement: Placement<'_>,
     limits: Limits,
 ) -> Result<EnvelopedSignature, Refusal> {
-    let ids = signed_ids(document, place, limits)?;
-    let parsed = signature(document, place, limits, ids)?;
-    if parsed.transforms != [EXCLUSIVE] {
-        return Err(RefusalCode::SigTransform.into());
+    let (parsed, (enveloped, form)) = found(document, place, placement, limits)?;
+    if parsed.token.is_some() {
+        return Err(RefusalCode::SigKeyInfo.into());
     }
-    let digest = digest_of(document, place, limits, parsed.digest, parsed.prefixes)?;
-    if digest != parsed.digest_value {
-        return Err(RefusalCode::SigDigest.into());
-    }
-    Ok(EnvelopedSignature {
-        signed_info: parsed.signed_info,
-        algorithm: parsed.algorithm,
-        value: parsed.value,
-        certificates: parsed.certificates,
-        digest,
-    })
+    let leave_out = enveloped.then_some(place.holder);
+    let digest = digest_of(document, place.signed, leave_out, limits, parsed.digest, &form)?;
+    parsed.signed(digest)
+}
+
+/// [`verify_detached`] where the certificate is in a token of the same header; gives its id.
+pub fn verify_with_token(
+    document: &[u8],
+    place: Detached<'_>,
+    placement: Placement<'_>,
+    limits: Limits,
+) -> Result<(EnvelopedSignature, String), Refusal> {
+    let (mut parsed, (enveloped, form)) = found(document, place, placement, limits)?;
+    let token = parsed.token.take().ok_or(RefusalCode::SigKeyInfo)?;
+    let leave_out = enveloped.then_some(place.holder);
+    let digest = digest_of(document, place.signed, leave_out, limits, parsed.digest, &form)?;
+    parsed.signed(digest).map(|signature| (signature, token))
+}
+
+fn found(
+    document: &[u8],
+    place: Detached<'_>,
+    placement: Placement<'_>,
+    limits: Limits,
+) -> Result<(Parsed, (bool, Form)), Refusal> {
+    let ids = signed_ids(document, place, placement, limits)?;
+    let parsed = signature(document, place, placement, limits, ids)?;
+    let form = parsed.form()?;
+    Ok((parsed, form))
 }
 
 /// Ids of the document with that of the signed element, which must stand once.
-fn signed_ids(document: &[u8], place: Detached<'_>, limits: Limits) -> Result<Ids, Refusal> {
+fn signed_ids(
+    document: &[u8],
+    place: Detached<'_>,
+    placement: Placement<'_>,
+    limits: Limits,
+) -> Result<Ids, Refusal> {
     let mut found = None;
     let mut reader = Reader::new(document, limits);
     let mut path = Path::default();
@@ -94,7 +128,7 @@ fn signed_ids(document: &[u8], place: Detached<'_>, limits: Limits) -> Result<Id
                 if found.is_some() {
                     return Err(Refusal::new(RefusalCode::SigWrapping).at(start.place()));
                 }
-                found = Some(Ids::of(start)?);
+                found = Some(Ids::with(start, placement.id_namespace)?);
             }
             Event::Eof => return found.ok_or_else(|| RefusalCode::SigCoverage.into()),
             _ => {}
@@ -106,19 +140,25 @@ fn signed_ids(document: &[u8], place: Detached<'_>, limits: Limits) -> Result<Id
 fn signature(
     document: &[u8],
     place: Detached<'_>,
+    placement: Placement<'_>,
     limits: Limits,
     mut ids: Ids,
 ) -> Result<Parsed, Refusal> {
     let mut reader = Reader::new(document, limits);
     let mut path = Path::default();
+    let mut inherited = Inherited::default();
     let mut parsed = None;
     let mut elsewhere = false;
     loop {
         let (event, at) = reader.step()?;
         path.event(&event);
+        inherited.event(&event);
         let start = match event {
             Event::Start(start) => start,
             Event::Text(text) if path.is(place.holder) && !text.trim_ascii().is_empty() => {
+                if placement.shared {
+                    continue;
+                }
                 return Err(Refusal::new(RefusalCode::SigStructure).at(at.place()));
             }
             Event::Eof => break,
@@ -128,12 +168,13 @@ fn signature(
             ids.see(start)?;
         }
         let held = path.is_child_of(place.holder);
-        if start.is(DSIG, "Signature") && held && parsed.is_none() {
-            parsed = Some(Grammar::read(&mut reader, &mut ids)?);
+        let signature = start.is(DSIG, "Signature");
+        if signature && held && parsed.is_none() {
+            parsed = Some(Grammar::read(&mut reader, &mut ids, &inherited)?);
             path.ended = true;
-        } else if held {
+        } else if held && (signature || !placement.shared) {
             return Err(Refusal::new(RefusalCode::SigStructure).at(start.place()));
-        } else if start.is(DSIG, "Signature") {
+        } else if signature {
             // Inside the signed content it is that content's own affair.
             elsewhere |= !path.within(place.signed);
         }
@@ -144,24 +185,62 @@ fn signature(
     Ok(parsed)
 }
 
-/// The digest of the signed element.
+/// The digest of the signed element, its own signature left out when a holder is named.
 pub(super) fn digest_of(
     document: &[u8],
-    place: Detached<'_>,
+    signed: &[Name<'_>],
+    leave_out: Option<&[Name<'_>]>,
     limits: Limits,
     algorithm: DigestAlgorithm,
-    prefixes: Vec<String>,
+    form: &Form,
 ) -> Result<Vec<u8>, Refusal> {
+    let mut hash = crate::codec::digest::Digest::new(algorithm);
+    write_signed(document, signed, leave_out, limits, form, &mut hash)?;
+    Ok(hash.finish())
+}
+
+/// Writes what is hashed of the signed element, its own signature left out when a holder is named.
+pub(super) fn write_signed(
+    document: &[u8],
+    signed: &[Name<'_>],
+    leave_out: Option<&[Name<'_>]>,
+    limits: Limits,
+    form: &Form,
+    sink: impl crate::codec::c14n::Sink,
+) -> Result<(), Refusal> {
     let mut reader = Reader::new(document, limits);
     let mut path = Path::default();
-    let mut canonicaliser = Canonicaliser::with_prefixes(Digest::new(algorithm), prefixes);
+    let mut inherited = Inherited::default();
+    let mut sink = Some(sink);
+    let mut writer = None;
+    // Depth of the signature that is being left out.
+    let mut leaving = None;
     loop {
         let (event, at) = reader.step()?;
         path.event(&event);
+        if matches!(event, Event::Eof) {
+            return Ok(());
+        }
+        if !path.within(signed) {
+            inherited.event(&event);
+            continue;
+        }
+        if let Some(sink) = sink.take() {
+            writer = Some(FormWriter::within(sink, form, &inherited)?);
+        }
+        let Some(writer) = &mut writer else { continue };
         match &event {
-            Event::Eof => return Ok(canonicaliser.into_sink().finish()),
-            event if path.within(place.signed) => canonicaliser.event(event, at),
-            _ => {}
+            Event::Start(start)
+                if leaving.is_none()
+                    && start.is(DSIG, "Signature")
+                    && leave_out.is_some_and(|holder| path.is_child_of(holder)) =>
+            {
+                writer.pause(at);
+                leaving = Some(start.depth());
+            }
+            Event::End(end) if leaving == Some(end.depth()) => leaving = None,
+            _ if leaving.is_some() => {}
+            _ => writer.event(&event, at)?,
         }
     }
 }

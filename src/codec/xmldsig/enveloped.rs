@@ -1,11 +1,13 @@
-//! A document signed as a whole: the signature is the last child of the root and covers all else.
+//! A document signed as a whole: the signature is a child of the root and covers all else.
 
 use std::io::Read;
 
 use super::grammar::{Grammar, Ids, Parsed};
-use super::{DSIG, DigestAlgorithm, ENVELOPED, EXCLUSIVE, EnvelopedSignature};
-use crate::codec::c14n::{Canonicaliser, Digest};
-use crate::codec::xml::{At, Event, Limits, Reader, Start};
+use super::{DSIG, DigestAlgorithm, EnvelopedSignature};
+use crate::codec::c14n::{Inherited, write_instruction};
+use crate::codec::digest::Digest;
+use crate::codec::form::{Form, FormWriter};
+use crate::codec::xml::{At, Event, Instruction, Limits, Reader, Start};
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// What a pass must know before it comes to the signature, which stands last.
@@ -13,8 +15,26 @@ use crate::model::refusal::{Refusal, RefusalCode};
 pub struct Profile {
     /// The hash of the reference.
     pub digest: DigestAlgorithm,
-    /// Prefixes of its `InclusiveNamespaces`; the empty one is `#default`.
-    pub prefixes: Vec<String>,
+    /// What is hashed of the root.
+    pub form: Form,
+    /// The reference is to the document, so that instructions outside the root are hashed too.
+    pub document: bool,
+}
+
+/// What an enveloped document may look like.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope {
+    /// Limits of the reader.
+    pub limits: Limits,
+    /// The signature is the last child of the root.
+    pub signature_last: bool,
+}
+
+impl Envelope {
+    /// A package: nothing but blanks may follow the signature.
+    pub fn package(limits: Limits) -> Self {
+        Self { limits, signature_last: true }
+    }
 }
 
 /// What a pass found.
@@ -31,14 +51,18 @@ pub enum Outcome {
 /// before the verdict is known; it may refuse.
 pub fn verify_enveloped<R: Read>(
     source: R,
-    limits: Limits,
+    envelope: Envelope,
     profile: &Profile,
     observer: &mut impl FnMut(&Event<'_>, At<'_>) -> Result<(), Refusal>,
 ) -> Result<Outcome, Refusal> {
-    let mut reader = Reader::new(source, limits);
-    let digest = Digest::new(profile.digest);
+    let mut reader = Reader::new(source, envelope.limits);
     let mut pass = Pass {
-        canonicaliser: Canonicaliser::with_prefixes(digest, profile.prefixes.clone()),
+        envelope,
+        writer: FormWriter::hashing(profile.digest, &profile.form),
+        document: profile.document,
+        inherited: Inherited::default(),
+        root: Root::Ahead,
+        beside_root: false,
         ids: Ids::default(),
         signature: None,
         elsewhere: None,
@@ -46,28 +70,34 @@ pub fn verify_enveloped<R: Read>(
     loop {
         let (event, at) = reader.step()?;
         let covered = match &event {
-            Event::Start(start) => pass.start(*start)?,
+            Event::Start(start) => pass.start(*start, &event)?,
             Event::Text(text) => pass.text(text, at)?,
-            Event::End(_) => true,
+            Event::End(end) => {
+                if end.depth() == 1 {
+                    pass.root = Root::Closed;
+                }
+                true
+            }
+            Event::Instruction(instruction) => pass.instruction(*instruction),
             Event::Eof => break,
         };
         if covered {
-            pass.canonicaliser.event(&event, at);
+            pass.writer.event(&event, at)?;
             observer(&event, at)?;
-            continue;
+        } else if matches!(event, Event::Start(_)) {
+            pass.writer.pause(at);
+            let parsed = Grammar::read(&mut reader, &mut pass.ids, &pass.inherited)?;
+            pass.signature = Some(parsed);
         }
-        pass.canonicaliser.pause(at);
-        let parsed = Grammar::read(&mut reader, &mut pass.ids)?;
-        pass.signature = Some(parsed);
     }
     pass.verdict(profile)
 }
 
 /// [`verify_enveloped`] over a document in memory, with a second pass when it needs one.
-pub fn verify_bytes(document: &[u8], limits: Limits) -> Result<EnvelopedSignature, Refusal> {
+pub fn verify_bytes(document: &[u8], envelope: Envelope) -> Result<EnvelopedSignature, Refusal> {
     let mut profile = Profile::default();
     for _ in 0..2 {
-        match verify_enveloped(document, limits, &profile, &mut |_, _| Ok(()))? {
+        match verify_enveloped(document, envelope, &profile, &mut |_, _| Ok(()))? {
             Outcome::Signed(signature) => return Ok(signature),
             Outcome::Again(other) => profile = other,
         }
@@ -75,8 +105,24 @@ pub fn verify_bytes(document: &[u8], limits: Limits) -> Result<EnvelopedSignatur
     Err(RefusalCode::SigTransform.into())
 }
 
+/// Where the pass is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Root {
+    Ahead,
+    Open,
+    Closed,
+}
+
 struct Pass {
-    canonicaliser: Canonicaliser<Digest>,
+    envelope: Envelope,
+    writer: FormWriter<Digest>,
+    /// Instructions outside the root are hashed.
+    document: bool,
+    /// Attributes of the prefix `xml` of the root.
+    inherited: Inherited,
+    root: Root,
+    /// There are instructions outside the root.
+    beside_root: bool,
     ids: Ids,
     signature: Option<Parsed>,
     /// Something like a signature stands where it does not count: what is wrong if no other is there.
@@ -85,16 +131,20 @@ struct Pass {
 
 impl Pass {
     /// Looks at a start tag; false when the signature begins here.
-    fn start(&mut self, start: Start<'_>) -> Result<bool, Refusal> {
+    fn start(&mut self, start: Start<'_>, event: &Event<'_>) -> Result<bool, Refusal> {
         let place = |code| Refusal::new(code).at(start.place());
-        if let Some(signature) = &self.signature {
+        if let Some(signature) = &self.signature
+            && self.envelope.signature_last
+        {
             // What follows the signature may be what it really signs.
             self.ids.see(start)?;
             let code = self.ids.judge(&signature.uri, true).err();
             return Err(place(code.unwrap_or(RefusalCode::SigStructure)));
         }
         if start.depth() == 1 {
+            self.root = Root::Open;
             self.ids = Ids::of(start)?;
+            self.inherited.event(event);
         } else {
             self.ids.see(start)?;
         }
@@ -111,18 +161,36 @@ impl Pass {
             return Ok(true);
         }
         let foreign = start.attributes().any(|a| !a.prefix.is_empty() || a.local != "Id");
-        if foreign {
+        if foreign || self.signature.is_some() {
             return Err(place(RefusalCode::SigStructure));
         }
         Ok(false)
     }
 
-    /// Looks at text; after the signature only blanks may stand.
+    /// Looks at text; after the signature of a package only blanks may stand.
     fn text(&self, text: &str, at: At<'_>) -> Result<bool, Refusal> {
-        if self.signature.is_some() && !text.bytes().all(|byte| byte.is_ascii_whitespace()) {
+        let over = self.signature.is_some() && self.envelope.signature_last;
+        if over && !text.bytes().all(|byte| byte.is_ascii_whitespace()) {
             return Err(Refusal::new(RefusalCode::SigStructure).at(at.place()));
         }
         Ok(true)
+    }
+
+    /// Looks at an instruction; one outside the root stands on a line of its own in the canonical
+    /// form of a document, and the transform of SMEV drops it.
+    fn instruction(&mut self, instruction: Instruction<'_>) -> bool {
+        if self.root == Root::Open {
+            return true;
+        }
+        self.beside_root = true;
+        if self.document {
+            let mut line = Vec::new();
+            write_instruction(&mut line, instruction);
+            let at = if self.root == Root::Ahead { line.len() } else { 0 };
+            line.insert(at, b'\n');
+            self.writer.raw(&line);
+        }
+        false
     }
 
     fn verdict(self, profile: &Profile) -> Result<Outcome, Refusal> {
@@ -133,23 +201,19 @@ impl Pass {
         if self.elsewhere == Some(RefusalCode::SigWrapping) {
             return Err(RefusalCode::SigStructure.into());
         }
-        if parsed.transforms != [ENVELOPED, EXCLUSIVE] {
+        let (enveloped, form) = parsed.form()?;
+        if !enveloped {
             return Err(RefusalCode::SigTransform.into());
         }
-        let needed = Profile { digest: parsed.digest, prefixes: parsed.prefixes };
+        if parsed.token.is_some() {
+            return Err(RefusalCode::SigKeyInfo.into());
+        }
+        let document = if self.beside_root { parsed.uri.is_empty() } else { profile.document };
+        let needed = Profile { digest: parsed.digest, form, document };
         if needed != *profile {
             return Ok(Outcome::Again(needed));
         }
-        let digest = self.canonicaliser.into_sink().finish();
-        if digest != parsed.digest_value {
-            return Err(RefusalCode::SigDigest.into());
-        }
-        Ok(Outcome::Signed(EnvelopedSignature {
-            signed_info: parsed.signed_info,
-            algorithm: parsed.algorithm,
-            value: parsed.value,
-            certificates: parsed.certificates,
-            digest,
-        }))
+        let digest = self.writer.finish();
+        parsed.signed(digest).map(Outcome::Signed)
     }
 }

@@ -8,8 +8,12 @@ use std::io::Read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{DSIG, DigestAlgorithm, ENVELOPED, EXCLUSIVE, SignatureAlgorithm, digest_from_uri};
-use crate::codec::c14n::{Canonicaliser, canonicalise};
+use super::algorithm::{
+    ENVELOPED, EXCLUSIVE, INCLUSIVE, INCLUSIVE_11, SMEV, SignatureAlgorithm, digest_from_uri,
+};
+use super::{DSIG, DigestAlgorithm, EnvelopedSignature};
+use crate::codec::c14n::{Canonicaliser, Inherited, Method};
+use crate::codec::form::{Form, octets};
 use crate::codec::xml::{Event, Reader, Start};
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -30,13 +34,53 @@ pub(super) struct Parsed {
     pub(super) signed_info: Vec<u8>,
     pub(super) algorithm: SignatureAlgorithm,
     pub(super) uri: String,
-    pub(super) transforms: Vec<String>,
-    /// Prefixes of the reference's canonicalisation.
-    pub(super) prefixes: Vec<String>,
+    pub(super) transforms: Vec<Transform>,
     pub(super) digest: DigestAlgorithm,
     pub(super) digest_value: Vec<u8>,
     pub(super) value: Vec<u8>,
     pub(super) certificates: Vec<Vec<u8>>,
+    /// Id of the security token that has the certificate instead.
+    pub(super) token: Option<String>,
+}
+
+/// A step from the signed element to the octets that are hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Transform {
+    Enveloped,
+    Canonical(Method),
+    Smev,
+}
+
+impl Parsed {
+    /// Whether the signature leaves itself out, and the form of the rest. Canonicalisation must
+    /// be there and the transform of SMEV may follow it.
+    pub(super) fn form(&self) -> Result<(bool, Form), RefusalCode> {
+        let (enveloped, rest) = match self.transforms.as_slice() {
+            [Transform::Enveloped, rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let (method, smev) = match rest {
+            [Transform::Canonical(method)] => (method, false),
+            [Transform::Canonical(method), Transform::Smev] => (method, true),
+            _ => return Err(RefusalCode::SigTransform),
+        };
+        Ok((enveloped, Form { method: method.clone(), smev }))
+    }
+
+    /// Compares the digest; the signature is as it was found.
+    pub(super) fn signed(self, digest: Vec<u8>) -> Result<EnvelopedSignature, Refusal> {
+        if digest != self.digest_value {
+            return Err(RefusalCode::SigDigest.into());
+        }
+        Ok(EnvelopedSignature {
+            signed_info: self.signed_info,
+            algorithm: self.algorithm,
+            value: self.value,
+            certificates: self.certificates,
+            digest_algorithm: self.digest,
+            digest,
+        })
+    }
 }
 
 /// Ids met in a document. The signed element's may not come twice.
@@ -56,9 +100,14 @@ fn identifies(local: &str) -> bool {
 impl Ids {
     /// Ids of a document whose signed element is `start`.
     pub(super) fn of(start: Start<'_>) -> Result<Self, Refusal> {
+        Self::with(start, "")
+    }
+
+    /// The same where its id is an attribute of this namespace.
+    pub(super) fn with(start: Start<'_>, namespace: &str) -> Result<Self, Refusal> {
         let mut ids = Self::default();
         for attribute in start.attributes() {
-            if attribute.prefix.is_empty() && identifies(attribute.local) {
+            if attribute.namespace == namespace && identifies(attribute.local) {
                 if ids.signed.is_some() {
                     return Err(Refusal::new(RefusalCode::SigDuplicateId).at(start.place()));
                 }
@@ -66,7 +115,7 @@ impl Ids {
             }
         }
         for attribute in start.attributes() {
-            if !attribute.prefix.is_empty() && identifies(attribute.local) {
+            if attribute.namespace != namespace && identifies(attribute.local) {
                 ids.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
             }
         }
@@ -135,6 +184,14 @@ const NAMES: [&str; 16] = [
     "Object",
 ];
 const INCLUSIVE_NAMESPACES: &str = "InclusiveNamespaces";
+/// Namespace of WS-Security, and the elements of it that lead to a certificate.
+const WSSE: &str =
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd";
+const TOKEN_REFERENCE: &str = "SecurityTokenReference";
+const TOKEN_LINK: &str = "wsse:Reference";
+/// The only kind of token there may be.
+const X509_TOKEN: &str =
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v3";
 /// An element that is none of these.
 const FOREIGN: &str = "";
 /// One with a name of these in another namespace, or another name in theirs.
@@ -180,6 +237,8 @@ fn known_name(start: Start<'_>) -> &'static str {
     match (start.namespace(), known) {
         (DSIG, Some(name)) => name,
         (EXCLUSIVE, _) if start.local() == INCLUSIVE_NAMESPACES => INCLUSIVE_NAMESPACES,
+        (WSSE, _) if start.local() == TOKEN_REFERENCE => TOKEN_REFERENCE,
+        (WSSE, _) if start.local() == "Reference" => TOKEN_LINK,
         (DSIG, None) | (_, Some(_)) => LOOKALIKE,
         _ => FOREIGN,
     }
@@ -191,10 +250,13 @@ pub(super) struct Grammar<'r, R> {
     ids: &'r mut Ids,
     /// `SignedInfo` as exclusive canonicalisation has it.
     narrow: Option<Canonicaliser<Vec<u8>>>,
-    /// The same with every namespace in scope, to make it again with a list of prefixes.
+    /// The same as inclusive canonicalisation has it: every namespace in scope, so that it can be
+    /// made again with a list of prefixes.
     wide: Option<Canonicaliser<Vec<u8>>>,
-    /// Prefixes of the canonicalisation of `SignedInfo`.
-    own_prefixes: Vec<String>,
+    /// Canonicalisation of `SignedInfo`.
+    own_method: Method,
+    /// Attributes of the prefix `xml` above.
+    inherited: &'r Inherited,
     parsed: Draft,
 }
 
@@ -203,11 +265,11 @@ pub(super) struct Grammar<'r, R> {
 struct Draft {
     algorithm: Option<SignatureAlgorithm>,
     uri: String,
-    transforms: Vec<String>,
-    prefixes: Vec<String>,
+    transforms: Vec<Transform>,
     digest: DigestAlgorithm,
     digest_value: Vec<u8>,
     certificates: Vec<Vec<u8>>,
+    token: Option<String>,
 }
 
 /// A refusal without its place, or one that has it.
@@ -230,14 +292,19 @@ impl From<Refusal> for Fault {
 
 impl<R: Read> Grammar<'_, R> {
     /// Reads through the end tag of the signature.
-    pub(super) fn read(reader: &mut Reader<R>, ids: &mut Ids) -> Result<Parsed, Refusal> {
+    pub(super) fn read(
+        reader: &mut Reader<R>,
+        ids: &mut Ids,
+        inherited: &Inherited,
+    ) -> Result<Parsed, Refusal> {
         reader.refuse_markup(Some(RefusalCode::SigStructure));
         let mut grammar = Grammar {
             reader: &mut *reader,
             ids,
             narrow: None,
             wide: None,
-            own_prefixes: Vec::new(),
+            own_method: Method::default(),
+            inherited,
             parsed: Draft::default(),
         };
         let result = grammar.signature();
@@ -269,24 +336,23 @@ impl<R: Read> Grammar<'_, R> {
             algorithm: draft.algorithm.ok_or(RefusalCode::SigStructure)?,
             uri: draft.uri,
             transforms: draft.transforms,
-            prefixes: draft.prefixes,
             digest: draft.digest,
             digest_value: draft.digest_value,
             value,
             certificates: draft.certificates,
+            token: draft.token,
         })
     }
 
     /// Reads `SignedInfo`; gives its canonical bytes.
     fn signed_info(&mut self) -> Result<Vec<u8>, Fault> {
         let mut method = self.expect("CanonicalizationMethod")?;
-        if method.algorithm()? != EXCLUSIVE {
-            return Err(RefusalCode::SigTransform.into());
-        }
-        self.own_prefixes = self.prefixes()?;
-        if self.own_prefixes.is_empty() {
+        let algorithm = method.algorithm()?;
+        let method = self.method(&algorithm)?.ok_or(RefusalCode::SigTransform)?;
+        if method == Method::default() {
             self.wide = None;
         }
+        self.own_method = method;
         let mut method = self.expect("SignatureMethod")?;
         self.parsed.algorithm = Some(SignatureAlgorithm::from_uri(&method.algorithm()?)?);
         self.close()?;
@@ -302,13 +368,27 @@ impl<R: Read> Grammar<'_, R> {
         }
         let narrow = self.narrow.take().map(Canonicaliser::into_sink);
         let wide = self.wide.take().map(Canonicaliser::into_sink);
-        match wide {
-            None => Ok(narrow.unwrap_or_default()),
-            Some(wide) => {
-                let prefixes = std::mem::take(&mut self.own_prefixes);
-                Ok(canonicalise(&wide, prefixes).map_err(Refusal::from)?)
+        match (wide, std::mem::take(&mut self.own_method)) {
+            (None, _) => Ok(narrow.unwrap_or_default()),
+            (Some(wide), method @ Method::Exclusive(_)) => {
+                Ok(octets(&wide, &Form { method, smev: false })?)
             }
+            (Some(wide), _) => Ok(wide),
         }
+    }
+
+    /// Reads what a canonicalisation may hold, and the end of its element. `None` for a step of
+    /// another kind, of which nothing was read.
+    fn method(&mut self, algorithm: &str) -> Result<Option<Method>, Fault> {
+        Ok(match algorithm {
+            EXCLUSIVE => Some(Method::Exclusive(self.prefixes()?)),
+            INCLUSIVE | INCLUSIVE_11 => {
+                self.close()?;
+                let first = algorithm == INCLUSIVE;
+                Some(if first { Method::Inclusive } else { Method::Inclusive11 })
+            }
+            _ => None,
+        })
     }
 
     fn reference(&mut self, mut reference: Child) -> Result<(), Fault> {
@@ -327,18 +407,19 @@ impl<R: Read> Grammar<'_, R> {
                 return Err(RefusalCode::SigStructure.into());
             }
             let algorithm = child.algorithm()?;
-            if algorithm != ENVELOPED && algorithm != EXCLUSIVE {
-                return Err(RefusalCode::SigTransform.into());
-            }
+            let transform = match (self.method(&algorithm)?, algorithm.as_str()) {
+                (Some(method), _) => Transform::Canonical(method),
+                (None, ENVELOPED) => Transform::Enveloped,
+                (None, SMEV) => Transform::Smev,
+                _ => return Err(RefusalCode::SigTransform.into()),
+            };
             if self.parsed.transforms.len() >= MAX_TRANSFORMS {
                 return Err(RefusalCode::SigLimit.into());
             }
-            if algorithm == EXCLUSIVE {
-                self.parsed.prefixes = self.prefixes()?;
-            } else {
+            if matches!(transform, Transform::Enveloped | Transform::Smev) {
                 self.close()?;
             }
-            self.parsed.transforms.push(algorithm);
+            self.parsed.transforms.push(transform);
         }
         self.parsed.digest = digest_from_uri(&self.expect("DigestMethod")?.algorithm()?)?;
         self.close()?;
@@ -370,6 +451,7 @@ impl<R: Read> Grammar<'_, R> {
     fn key_info(&mut self) -> Result<(), Fault> {
         match self.child()? {
             Some(child) if child.name == "X509Data" && child.attributes.is_empty() => {}
+            Some(child) if child.name == TOKEN_REFERENCE => return self.token_reference(),
             _ => return Err(RefusalCode::SigKeyInfo.into()),
         }
         while let Some(child) = self.child()? {
@@ -390,6 +472,24 @@ impl<R: Read> Grammar<'_, R> {
         Ok(())
     }
 
+    /// Reads the link to a security token in the same header, and the ends of its elements.
+    fn token_reference(&mut self) -> Result<(), Fault> {
+        match self.child()? {
+            Some(mut link) if link.name == TOKEN_LINK => {
+                let kind = link.take("ValueType").unwrap_or_else(|| X509_TOKEN.to_owned());
+                let uri = link.take("URI").unwrap_or_default();
+                link.nothing_else()?;
+                let id = uri.strip_prefix('#').filter(|id| !id.is_empty() && kind == X509_TOKEN);
+                self.parsed.token = Some(id.ok_or(RefusalCode::SigKeyInfo)?.to_owned());
+            }
+            _ => return Err(RefusalCode::SigKeyInfo.into()),
+        }
+        for _ in 0..3 {
+            self.close()?;
+        }
+        Ok(())
+    }
+
     /// The next event, also written where `SignedInfo` is gathered.
     fn event(&mut self) -> Result<Event<'_>, Fault> {
         let (event, at) = self.reader.step().map_err(Refusal::from)?;
@@ -397,9 +497,10 @@ impl<R: Read> Grammar<'_, R> {
             && self.narrow.is_none()
             && start.is(DSIG, "SignedInfo")
         {
-            self.narrow = Some(Canonicaliser::beside(Vec::with_capacity(2048), Vec::new()));
-            let every = start.prefixes().map(str::to_owned).collect();
-            self.wide = Some(Canonicaliser::beside(Vec::new(), every));
+            let narrow = Vec::with_capacity(2048);
+            self.narrow = Some(Canonicaliser::beside(narrow, Method::default()));
+            let wide = Canonicaliser::within(Vec::new(), Method::Inclusive, self.inherited);
+            self.wide = Some(wide.map_err(|_| RefusalCode::SigC14n)?.alone());
         }
         for tape in [&mut self.narrow, &mut self.wide].into_iter().flatten() {
             tape.event(&event, at);
@@ -412,7 +513,9 @@ impl<R: Read> Grammar<'_, R> {
         loop {
             match self.event()? {
                 Event::Text(text) if text.bytes().all(|byte| byte.is_ascii_whitespace()) => {}
-                Event::Text(_) | Event::Eof => return Err(RefusalCode::SigStructure.into()),
+                Event::Text(_) | Event::Instruction(_) | Event::Eof => {
+                    return Err(RefusalCode::SigStructure.into());
+                }
                 Event::End(_) => return Ok(None),
                 Event::Start(start) => {
                     let mut attributes = Vec::new();
@@ -459,7 +562,9 @@ impl<R: Read> Grammar<'_, R> {
                     text.extend(piece.bytes().filter(|byte| !byte.is_ascii_whitespace()));
                 }
                 Event::End(_) => break,
-                Event::Start(_) | Event::Eof => return Err(RefusalCode::SigStructure.into()),
+                Event::Start(_) | Event::Instruction(_) | Event::Eof => {
+                    return Err(RefusalCode::SigStructure.into());
+                }
             }
             if text.len() > MAX_TEXT {
                 return Err(RefusalCode::SigLimit.into());
@@ -475,7 +580,7 @@ impl<R: Read> Grammar<'_, R> {
             match self.event()? {
                 Event::Start(_) => depth += 1,
                 Event::End(_) => depth -= 1,
-                Event::Text(_) | Event::Eof => {}
+                Event::Text(_) | Event::Instruction(_) | Event::Eof => {}
             }
         }
         Ok(())

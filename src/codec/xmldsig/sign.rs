@@ -5,9 +5,12 @@ use std::io::Read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::algorithm::{
+    ENVELOPED, EXCLUSIVE, SMEV, SignatureAlgorithm, digest_uri, method_uri,
+};
 use super::detached::{Detached, Path, digest_of};
-use super::{DSIG, DigestAlgorithm, ENVELOPED, EXCLUSIVE, SignatureAlgorithm, digest_uri};
-use crate::codec::c14n::{Canonicaliser, Digest, canonicalise};
+use super::{DSIG, DigestAlgorithm};
+use crate::codec::form::{Form, FormWriter, octets};
 use crate::codec::xml::{Event, Limits, Reader, Start, escape_attribute};
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -22,6 +25,43 @@ pub enum SignError<E> {
     Key(#[source] E),
 }
 
+/// How a signature is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// How the value is made.
+    pub algorithm: SignatureAlgorithm,
+    /// Hash of the reference.
+    pub digest: DigestAlgorithm,
+    /// What is hashed of the signed element. A list of prefixes is not written: it must be empty.
+    pub form: Form,
+}
+
+impl Recipe {
+    /// Exclusive canonicalisation and the hash that goes with the algorithm.
+    pub fn new(algorithm: SignatureAlgorithm) -> Self {
+        Self { algorithm, digest: algorithm.digest(), form: Form::default() }
+    }
+
+    /// The same with the transform of SMEV.
+    #[must_use]
+    pub fn smev(mut self) -> Self {
+        self.form.smev = true;
+        self
+    }
+
+    /// Identifiers of the transforms.
+    fn transforms(&self, enveloped: bool) -> Vec<&'static str> {
+        let mut transforms = vec![method_uri(&self.form.method)];
+        if enveloped {
+            transforms.insert(0, ENVELOPED);
+        }
+        if self.form.smev {
+            transforms.push(SMEV);
+        }
+        transforms
+    }
+}
+
 /// Where the signature goes, and what it says.
 struct Plan {
     /// Byte of the document where the signature is put in.
@@ -33,31 +73,31 @@ struct Plan {
 }
 
 /// Signs a document as a whole: `ds:Signature` becomes the last child of the root.
-/// The reference is the root's `Id`, `ID` or `id`, or `""` when it has none. The digest is
-/// SHA-256. `sign` gets the canonical `SignedInfo` and gives the raw value.
+/// The reference is the root's `Id`, `ID` or `id`, or `""` when it has none. `sign` gets the
+/// canonical `SignedInfo` and gives the raw value.
 pub fn sign_enveloped<E>(
     xml: &[u8],
-    algorithm: SignatureAlgorithm,
+    recipe: &Recipe,
     certificate_der: &[u8],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, SignError<E>> {
-    let plan = plan_enveloped(xml).map_err(SignError::Document)?;
-    put(xml, &plan, &[ENVELOPED, EXCLUSIVE], algorithm, certificate_der, sign)
+    let plan = plan_enveloped(xml, recipe).map_err(SignError::Document)?;
+    put(xml, &plan, true, recipe, certificate_der, sign)
 }
 
 /// The signature of a document read once in constant memory, and the byte of the document where
 /// it is to be put in. The root must not be an empty-element tag. Otherwise as [`sign_enveloped`].
 pub fn enveloped_signature<E>(
     xml: impl Read,
-    algorithm: SignatureAlgorithm,
+    recipe: &Recipe,
     certificate_der: &[u8],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<(u64, String), SignError<E>> {
-    let plan = plan_enveloped(xml).map_err(SignError::Document)?;
+    let plan = plan_enveloped(xml, recipe).map_err(SignError::Document)?;
     if plan.empty {
         return Err(SignError::Document(RefusalCode::SigStructure.into()));
     }
-    let text = signature(&plan, &[ENVELOPED, EXCLUSIVE], algorithm, certificate_der, sign)?;
+    let text = signature(&plan, true, recipe, certificate_der, sign)?;
     Ok((plan.at as u64, text))
 }
 
@@ -66,17 +106,17 @@ pub fn enveloped_signature<E>(
 pub fn sign_detached<E>(
     xml: &[u8],
     place: Detached<'_>,
-    algorithm: SignatureAlgorithm,
+    recipe: &Recipe,
     certificate_der: &[u8],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, SignError<E>> {
-    let plan = plan_detached(xml, place).map_err(SignError::Document)?;
-    put(xml, &plan, &[EXCLUSIVE], algorithm, certificate_der, sign)
+    let plan = plan_detached(xml, place, recipe).map_err(SignError::Document)?;
+    put(xml, &plan, false, recipe, certificate_der, sign)
 }
 
-fn plan_enveloped(xml: impl Read) -> Result<Plan, Refusal> {
+fn plan_enveloped(xml: impl Read, recipe: &Recipe) -> Result<Plan, Refusal> {
     let mut reader = Reader::new(xml, Limits::default());
-    let mut canonicaliser = Canonicaliser::new(Digest::new(DigestAlgorithm::Sha256));
+    let mut writer = FormWriter::hashing(recipe.digest, &recipe.form);
     let (mut uri, mut begin, mut end) = (String::new(), 0, 0);
     loop {
         let (event, at) = reader.step()?;
@@ -92,13 +132,13 @@ fn plan_enveloped(xml: impl Read) -> Result<Plan, Refusal> {
             Event::Eof => break,
             _ => {}
         }
-        canonicaliser.event(&event, at);
+        writer.event(&event, at)?;
     }
-    let digest = canonicaliser.into_sink().finish();
+    let digest = writer.finish();
     Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
 }
 
-fn plan_detached(xml: &[u8], place: Detached<'_>) -> Result<Plan, Refusal> {
+fn plan_detached(xml: &[u8], place: Detached<'_>, recipe: &Recipe) -> Result<Plan, Refusal> {
     let limits = Limits::default();
     let mut reader = Reader::new(xml, limits);
     let mut path = Path::default();
@@ -118,7 +158,7 @@ fn plan_detached(xml: &[u8], place: Detached<'_>) -> Result<Plan, Refusal> {
     }
     let uri = target.ok_or(RefusalCode::SigReference)?;
     let end = end.ok_or(RefusalCode::SigCoverage)?;
-    let digest = digest_of(xml, place, limits, DigestAlgorithm::Sha256, Vec::new())?;
+    let digest = digest_of(xml, place.signed, None, limits, recipe.digest, &recipe.form)?;
     Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
 }
 
@@ -134,12 +174,12 @@ fn index(offset: u64) -> Result<usize, Refusal> {
 fn put<E>(
     xml: &[u8],
     plan: &Plan,
-    transforms: &[&str],
-    algorithm: SignatureAlgorithm,
+    enveloped: bool,
+    recipe: &Recipe,
     certificate_der: &[u8],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, SignError<E>> {
-    let signature = signature(plan, transforms, algorithm, certificate_der, sign)?;
+    let signature = signature(plan, enveloped, recipe, certificate_der, sign)?;
     let mut signed = Vec::with_capacity(xml.len() + signature.len() + 256);
     if !plan.empty {
         signed.extend_from_slice(&xml[..plan.at]);
@@ -161,15 +201,15 @@ fn put<E>(
 /// The `ds:Signature` element.
 fn signature<E>(
     plan: &Plan,
-    transforms: &[&str],
-    algorithm: SignatureAlgorithm,
+    enveloped: bool,
+    recipe: &Recipe,
     certificate_der: &[u8],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<String, SignError<E>> {
-    let signed_info = signed_info(plan, transforms, algorithm);
+    let signed_info = signed_info(plan, enveloped, recipe);
     let alone = signed_info.replacen('>', &format!(" xmlns:ds=\"{DSIG}\">"), 1);
-    let canonical = canonicalise(alone.as_bytes(), Vec::new())
-        .map_err(|error| SignError::Document(error.into()))?;
+    let canonical =
+        octets(alone.as_bytes(), &Form::default()).map_err(SignError::Document)?;
     let value = STANDARD.encode(sign(&canonical).map_err(SignError::Key)?);
     let certificate = STANDARD.encode(certificate_der);
     Ok(format!(
@@ -194,11 +234,11 @@ fn empty_tag_slash(xml: &[u8], begin: usize) -> usize {
 }
 
 /// `SignedInfo` as it stands in the document, its namespace declared above.
-fn signed_info(plan: &Plan, transforms: &[&str], algorithm: SignatureAlgorithm) -> String {
+fn signed_info(plan: &Plan, enveloped: bool, recipe: &Recipe) -> String {
     let mut uri = String::new();
     escape_attribute(&plan.uri, &mut uri);
     let mut wanted = String::new();
-    for transform in transforms {
+    for transform in recipe.transforms(enveloped) {
         wanted.extend(["<ds:Transform Algorithm=\"", transform, "\"/>"]);
     }
     format!(
@@ -206,8 +246,8 @@ fn signed_info(plan: &Plan, transforms: &[&str], algorithm: SignatureAlgorithm) 
          <ds:SignatureMethod Algorithm=\"{}\"/><ds:Reference URI=\"{uri}\"><ds:Transforms>{wanted}\
          </ds:Transforms><ds:DigestMethod Algorithm=\"{}\"/><ds:DigestValue>{}</ds:DigestValue>\
          </ds:Reference></ds:SignedInfo>",
-        algorithm.uri(),
-        digest_uri(DigestAlgorithm::Sha256),
+        recipe.algorithm.uri(),
+        digest_uri(recipe.digest),
         STANDARD.encode(&plan.digest),
     )
 }

@@ -35,7 +35,7 @@ fn open(file: &Path) -> io::Result<Box<dyn Read + Send>> {
 }
 
 /// A refusal in one line.
-fn describe(refusal: &Refusal) -> String {
+pub(crate) fn describe(refusal: &Refusal) -> String {
     let code = refusal.code;
     one_line(code.as_str(), code.text(), refusal.detail.as_deref(), refusal.place)
 }

@@ -1,9 +1,13 @@
 //! The grammar of the command line.
 
+mod signature;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
+
+pub use signature::{JudgeBy, Signature};
 
 /// Regional segment of the federal learner-contingent system.
 #[derive(Debug, Parser)]
@@ -36,6 +40,9 @@ pub enum Command {
     /// Send, validate, look up and replay packages.
     #[command(subcommand)]
     Package(Package),
+    /// Verify, make and explain signatures.
+    #[command(subcommand)]
+    Signature(Signature),
     /// Manage suppliers and their certificates.
     #[command(subcommand)]
     Supplier(Supplier),

@@ -1,0 +1,138 @@
+//! What a signature hashes: an element in canonical form, with the transform of SMEV or without.
+
+use super::c14n::{Canonicaliser, Inherited, Method, Sink};
+use super::digest::{Digest, DigestAlgorithm};
+use super::smev_transform::SmevTransform;
+use super::xml::{At, Event, Limits, Reader};
+use crate::model::refusal::{Refusal, RefusalCode};
+
+/// How an element becomes octets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Canonicalisation.
+    pub method: Method,
+    /// Whether the transform of SMEV follows.
+    pub smev: bool,
+}
+
+/// Writes events in a form. Either half sees whole elements, from their start tag to their end.
+pub struct FormWriter<S>(Half<S>);
+
+enum Half<S> {
+    Canonical(Canonicaliser<S>),
+    Smev(SmevTransform<S>),
+}
+
+impl<S: Sink> FormWriter<S> {
+    /// Begins at the start tag that comes first.
+    pub fn new(sink: S, form: &Form) -> Self {
+        Self(if form.smev {
+            Half::Smev(SmevTransform::new(sink))
+        } else {
+            Half::Canonical(Canonicaliser::new(sink, form.method.clone()))
+        })
+    }
+
+    /// Begins at an element inside another.
+    ///
+    /// # Errors
+    /// `SIG_C14N` when what stands above has no canonical form here.
+    pub fn within(sink: S, form: &Form, above: &Inherited) -> Result<Self, Refusal> {
+        if form.smev {
+            return Ok(Self::new(sink, form));
+        }
+        let canonicaliser = Canonicaliser::within(sink, form.method.clone(), above);
+        canonicaliser.map(|inner| Self(Half::Canonical(inner))).map_err(|error| {
+            Refusal::new(RefusalCode::SigC14n).detail(error.to_string())
+        })
+    }
+
+    /// Writes an event.
+    ///
+    /// # Errors
+    /// `SIG_C14N` with the place, for content that has no such form.
+    #[inline]
+    pub fn event(&mut self, event: &Event<'_>, at: At<'_>) -> Result<(), Refusal> {
+        match &mut self.0 {
+            Half::Canonical(canonicaliser) => {
+                canonicaliser.event(event, at);
+                Ok(())
+            }
+            Half::Smev(transform) => transform.event(event).map_err(|unfit| {
+                Refusal::new(RefusalCode::SigC14n).detail(unfit.to_string()).at(at.place())
+            }),
+        }
+    }
+
+    /// Writes what is due, before events that are not to be written.
+    pub fn pause(&mut self, at: At<'_>) {
+        if let Half::Canonical(canonicaliser) = &mut self.0 {
+            canonicaliser.pause(at);
+        }
+    }
+
+    /// Writes bytes that are in the form already.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            Half::Canonical(canonicaliser) => canonicaliser.raw(bytes),
+            Half::Smev(_) => {}
+        }
+    }
+
+    /// Hands the sink back.
+    pub fn into_sink(self) -> S {
+        match self.0 {
+            Half::Canonical(canonicaliser) => canonicaliser.into_sink(),
+            Half::Smev(transform) => transform.into_sink(),
+        }
+    }
+}
+
+impl FormWriter<Digest> {
+    /// Begins a hash of the form.
+    pub fn hashing(algorithm: DigestAlgorithm, form: &Form) -> Self {
+        Self::new(Digest::new(algorithm), form)
+    }
+
+    /// Ends the hash.
+    pub fn finish(self) -> Vec<u8> {
+        self.into_sink().finish()
+    }
+}
+
+/// Writes the root element of a document in a form, in constant memory.
+///
+/// # Errors
+/// What is wrong with the document, or `SIG_C14N`.
+pub fn write_form(
+    document: impl std::io::Read,
+    limits: Limits,
+    form: &Form,
+    sink: impl Sink,
+) -> Result<(), Refusal> {
+    let mut reader = Reader::new(document, limits);
+    let mut writer = FormWriter::new(sink, form);
+    let mut inside = false;
+    loop {
+        let (event, at) = reader.step()?;
+        match &event {
+            Event::Eof => return Ok(()),
+            Event::Instruction(_) if !inside => continue,
+            Event::Start(_) => inside = true,
+            Event::End(end) if end.depth() == 1 => inside = false,
+            _ => {}
+        }
+        writer.event(&event, at)?;
+    }
+}
+
+/// The root element of a document in memory, in a form. Its text may be of any length.
+///
+/// # Errors
+/// Those of [`write_form`].
+pub fn octets(document: &[u8], form: &Form) -> Result<Vec<u8>, Refusal> {
+    let limits = Limits { instructions: u32::MAX, text: u64::MAX, ..Limits::default() };
+    let mut octets = Vec::new();
+    write_form(document, limits, form, &mut octets)?;
+    Ok(octets)
+}

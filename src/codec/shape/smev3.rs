@@ -1,0 +1,179 @@
+//! SMEV 3: four signatures, each a schema-mandated sibling of what it signs.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Attachment, Path, Plan, Role, Spot, below, below_name, operation, operation_path};
+use crate::codec::node::Node;
+use crate::codec::smev3::parse_uuid;
+use crate::model::refusal::{Refusal, RefusalCode};
+
+/// Beginning of the namespaces of types; the version follows.
+const TYPES: &str = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types/";
+
+/// Namespaces of one version of the schemas.
+struct Version {
+    types: String,
+    basic: String,
+}
+
+/// Finds the signatures of a message by its operation.
+pub(super) fn plan(root: &Node) -> Result<Plan, Refusal> {
+    let operation = operation(root)?;
+    let unknown = || Refusal::new(RefusalCode::OperationUnknown).at(operation.place);
+    let version = operation.namespace.strip_prefix(TYPES).ok_or_else(unknown)?;
+    if !["1.1", "1.2", "1.3"].contains(&version) {
+        return Err(unknown());
+    }
+    let version = Version {
+        types: operation.namespace.clone(),
+        basic: format!("{TYPES}basic/{version}"),
+    };
+    let path = operation_path(operation);
+    let types = version.types.as_str();
+    let caller = |signed: (&str, &str)| {
+        let holder = below_name(&path, types, "CallerInformationSystemSignature");
+        Spot::new(Role::System, below_name(&path, signed.0, signed.1), holder)
+    };
+    let mut plan = Plan::default();
+    match operation.local.as_str() {
+        "SendRequestRequest" | "SendResponseRequest" => {
+            let data = match operation.local.as_str() {
+                "SendRequestRequest" => "SenderProvidedRequestData",
+                _ => "SenderProvidedResponseData",
+            };
+            plan.spots.push(caller((types, data)));
+            sent(&mut plan, &path, operation, data, &version)?;
+        }
+        "GetRequestRequest" | "GetResponseRequest" => {
+            plan.spots.push(caller((&version.basic, "MessageTypeSelector")));
+        }
+        "GetStatusRequest" | "GetIncomingQueueStatisticsRequest" => {
+            plan.spots.push(caller((&version.basic, "Timestamp")));
+        }
+        "AckRequest" => plan.spots.push(caller((&version.basic, "AckTargetMessage"))),
+        "SendRequestResponse" | "SendResponseResponse" => {
+            plan.spots.push(exchange(&path, types, "MessageMetadata"));
+        }
+        "GetRequestResponse" => {
+            received(&mut plan, &path, operation, ["RequestMessage", "Request"], &version)?;
+        }
+        "GetResponseResponse" => {
+            received(&mut plan, &path, operation, ["ResponseMessage", "Response"], &version)?;
+        }
+        "GetStatusResponse" => {
+            let message = "SmevAsyncProcessingMessage";
+            operation.child(types, message).ok_or(RefusalCode::SigMissing)?;
+            let path = below_name(&path, types, message);
+            plan.spots.push(exchange(&path, types, "AsyncProcessingStatusData"));
+        }
+        _ => return Err(unknown()),
+    }
+    Ok(plan)
+}
+
+/// The signature of the exchange beside what it signs.
+fn exchange(path: &Path, types: &str, signed: &str) -> Spot {
+    let holder = below_name(path, types, "SMEVSignature");
+    Spot::new(Role::Smev, below_name(path, types, signed), holder)
+}
+
+/// What is inside a message of a sender: the id, an official's signature, files.
+fn sent(
+    plan: &mut Plan,
+    path: &Path,
+    around: &Node,
+    data: &str,
+    version: &Version,
+) -> Result<(), Refusal> {
+    let Some(data) = around.child(&version.types, data) else { return Ok(()) };
+    personal(plan, &below(path, data), data, version);
+    let id = data.child(&version.types, "MessageID").map(|id| id.text.as_str());
+    let right = id.and_then(parse_uuid).is_some_and(|id| id.get_version_num() == 1);
+    if !right {
+        plan.flaw = Some(RefusalCode::MessageId);
+    }
+    attachments(plan, around, data, version)
+}
+
+/// What the exchange hands on: its own signature, and the sender's inside.
+fn received(
+    plan: &mut Plan,
+    path: &Path,
+    operation: &Node,
+    [message, inner]: [&str; 2],
+    version: &Version,
+) -> Result<(), Refusal> {
+    let types = version.types.as_str();
+    let envelope = operation.child(types, message).ok_or(RefusalCode::SigMissing)?;
+    let path = below(path, envelope);
+    plan.spots.push(exchange(&path, types, inner));
+    let Some(content) = envelope.child(types, inner) else { return Ok(()) };
+    let path = below(&path, content);
+    let provided = ["SenderProvidedRequestData", "SenderProvidedResponseData"];
+    let data = provided.iter().find_map(|name| content.child(types, name));
+    let Some(data) = data else { return Ok(()) };
+    // A request must have it; an answer of the exchange itself need not.
+    let holder = "SenderInformationSystemSignature";
+    if inner == "Request" || content.child(types, holder).is_some() {
+        let holder = below_name(&path, types, holder);
+        plan.spots.push(Spot::new(Role::System, below(&path, data), holder));
+    }
+    personal(plan, &below(&path, data), data, version);
+    attachments(plan, envelope, data, version)
+}
+
+/// An official's signature over the content, where there is one.
+fn personal(plan: &mut Plan, path: &Path, data: &Node, version: &Version) {
+    let Some(holder) = data.child(&version.types, "PersonalSignature") else { return };
+    let content = data.child(&version.basic, "MessagePrimaryContent");
+    let signed = match content {
+        Some(content) => match content.children.first() {
+            Some(root) => below(&below(path, content), root),
+            None => below(path, content),
+        },
+        None => below_name(path, &version.basic, "MessagePrimaryContent"),
+    };
+    plan.spots.push(Spot::new(Role::Personal, signed, below(path, holder)));
+}
+
+/// Files in the message with the signatures that their headers carry.
+fn attachments(
+    plan: &mut Plan,
+    around: &Node,
+    data: &Node,
+    version: &Version,
+) -> Result<(), Refusal> {
+    let basic = version.basic.as_str();
+    let list = |node: &Node, name: &str, item: &str| -> Vec<Node> {
+        let list = node.child(basic, name).map(|list| list.children.clone()).unwrap_or_default();
+        list.into_iter().filter(|child| child.is(basic, item)).collect()
+    };
+    let headers = list(data, "AttachmentHeaderList", "AttachmentHeader");
+    let contents = list(around, "AttachmentContentList", "AttachmentContent");
+    if headers.len() != contents.len() {
+        return Err(RefusalCode::AttachmentHeaders.into());
+    }
+    let text = |node: &Node, name| {
+        node.child(basic, name).map(|found| found.text.trim().to_owned()).unwrap_or_default()
+    };
+    for content in &contents {
+        let id = text(content, "Id");
+        let mut same = headers.iter().filter(|header| text(header, "contentId") == id);
+        let (Some(header), None) = (same.next(), same.next()) else {
+            return Err(Refusal::new(RefusalCode::AttachmentHeaders).detail(id));
+        };
+        let signature = header.child(basic, "SignaturePKCS7");
+        plan.attachments.push(Attachment {
+            content: decode(&text(content, "Content"))?,
+            signature: signature.map(|node| decode(&node.text)).transpose()?,
+            id,
+        });
+    }
+    Ok(())
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Refusal> {
+    let packed: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(packed).map_err(|_| RefusalCode::Base64.into())
+}
