@@ -2,8 +2,8 @@
 
 mod check;
 pub mod cli;
-mod health;
 pub mod engine;
+mod health;
 mod key;
 pub mod run;
 pub mod service;

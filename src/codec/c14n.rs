@@ -318,7 +318,6 @@ impl<S: Sink> Canonicaliser<S> {
         }
     }
 
-
     fn text(&mut self, text: &str) {
         let mut rest = text.as_bytes();
         while let Some(at) = rest.iter().position(|byte| matches!(byte, b'&' | b'<' | b'>' | b'\r'))
@@ -398,7 +397,8 @@ mod tests {
                      <b xmlns=\"\"><p:c xmlns:p=\"urn:p\"></p:c><c xmlns=\"urn:a\"></c></b>\n&gt;&#xD;\
                      <p:d xmlns:p=\"urn:2\"><p:e></p:e></p:d></a>";
         let form = |method| {
-            String::from_utf8(octets(document.as_bytes(), &Form { method, smev: false }).unwrap()).unwrap()
+            String::from_utf8(octets(document.as_bytes(), &Form { method, smev: false }).unwrap())
+                .unwrap()
         };
         let listed = |prefix: &str| Method::Exclusive(vec![prefix.to_owned()]);
         assert_eq!(form(Method::default()), plain);

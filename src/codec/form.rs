@@ -42,9 +42,9 @@ impl<S: Sink> FormWriter<S> {
             return Ok(Self::new(sink, form));
         }
         let canonicaliser = Canonicaliser::within(sink, form.method.clone(), above);
-        canonicaliser.map(|inner| Self(Half::Canonical(inner))).map_err(|error| {
-            Refusal::new(RefusalCode::SigC14n).detail(error.to_string())
-        })
+        canonicaliser
+            .map(|inner| Self(Half::Canonical(inner)))
+            .map_err(|error| Refusal::new(RefusalCode::SigC14n).detail(error.to_string()))
     }
 
     /// Writes an event.

@@ -46,8 +46,8 @@ impl Desk {
         limits: Limits,
     ) -> Result<Caller, CallerError> {
         let unproved = |refusal| CallerError::Signature(refusal, None);
-        let signature = verify_detached(message, place, Placement::default(), limits)
-            .map_err(unproved)?;
+        let signature =
+            verify_detached(message, place, Placement::default(), limits).map_err(unproved)?;
         let picture = self.picture().await.map_err(unproved)?;
         let signer = picture.trust.verify(&signature, self.now()).map_err(|refusal| {
             let dated = refusal.code == RefusalCode::CertExpired;

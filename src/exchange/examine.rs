@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::codec::inflate::{self, Encoding};
 use crate::codec::package::{Seen, Watch};
 use crate::codec::xml::{At, Event, Limits};
-use crate::codec::xmldsig::{EnvelopedSignature, Outcome, Profile, Envelope, verify_enveloped};
+use crate::codec::xmldsig::{Envelope, EnvelopedSignature, Outcome, Profile, verify_enveloped};
 use crate::model::ids::PackageId;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::content::{Collector, Content, Tee};

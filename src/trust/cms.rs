@@ -6,7 +6,9 @@ use openssl::pkcs7::{Pkcs7, Pkcs7Flags};
 use openssl::stack::Stack;
 use openssl::x509::X509;
 
-use super::der::{CONTEXT_0, CONTEXT_1, INTEGER, OBJECT_ID, OCTET_STRING, SEQUENCE, SET, expect, element};
+use super::der::{
+    CONTEXT_0, CONTEXT_1, INTEGER, OBJECT_ID, OCTET_STRING, SEQUENCE, SET, element, expect,
+};
 use crate::model::refusal::RefusalCode;
 
 /// Longest signature, in bytes: certificates and a few attributes.
@@ -121,7 +123,8 @@ fn signer_digest(signer: &[u8]) -> Option<&[u8]> {
     let (mut attributes, signer) = expect(CONTEXT_0, signer)?;
     let (_, signer) = expect(SEQUENCE, signer)?;
     let (_, signer) = expect(OCTET_STRING, signer)?;
-    let over = signer.is_empty() || expect(CONTEXT_1, signer).is_some_and(|(_, rest)| rest.is_empty());
+    let over =
+        signer.is_empty() || expect(CONTEXT_1, signer).is_some_and(|(_, rest)| rest.is_empty());
     let mut seen = (0, 0);
     while !attributes.is_empty() {
         let (attribute, rest) = expect(SEQUENCE, attributes)?;

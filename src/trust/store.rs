@@ -13,9 +13,9 @@ use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
 
 use super::certificate::{Facts, instant};
 use super::crl::Crls;
-use super::{cms, der};
 use super::suite::{OpenSsl, PublicKey, Suite, sha256};
-use crate::codec::xmldsig::{EnvelopedSignature, SignatureAlgorithm};
+use super::{cms, der};
+use crate::codec::xmldsig::{DigestAlgorithm, EnvelopedSignature, SignatureAlgorithm};
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Longest path, without leaf and anchor.
@@ -140,7 +140,9 @@ impl TrustStore {
         signature: &EnvelopedSignature,
         at: DateTime<Utc>,
     ) -> Result<Arc<SignerCertificate>, Refusal> {
-        if signature.algorithm == SignatureAlgorithm::Gost2001 && !self.archive {
+        let withdrawn = signature.algorithm == SignatureAlgorithm::Gost2001
+            || signature.digest_algorithm == DigestAlgorithm::Gost94;
+        if withdrawn && !self.archive {
             return Err(RefusalCode::SigAlgorithm.into());
         }
         let certificates = &signature.certificates;
@@ -282,7 +284,7 @@ mod tests {
 
     use super::*;
     use crate::codec::xml::Limits;
-    use crate::codec::xmldsig::verify_bytes;
+    use crate::codec::xmldsig::{Envelope, verify_bytes};
     use crate::trust::Signer;
     use crate::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
 
@@ -311,7 +313,8 @@ mod tests {
                     .unwrap();
             for document in ["<a Id=\"x\"> <b/>\n</a>", "<p:a\txmlns:p='urn:p' b='/>'/>\n"] {
                 let signed = signer.sign_enveloped(document.as_bytes()).unwrap();
-                let mut signature = verify_bytes(&signed, Limits::default()).unwrap();
+                let mut signature =
+                    verify_bytes(&signed, Envelope::package(Limits::default())).unwrap();
                 let store = TrustStore::new(&anchors).unwrap();
                 let refused = store.verify(&signature, day(2025)).unwrap_err();
                 assert_eq!(refused.code, RefusalCode::CertUntrusted);

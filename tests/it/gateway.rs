@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use kontingent::codec::xml::Limits as XmlLimits;
-use kontingent::codec::xmldsig::verify_bytes;
+use kontingent::codec::xmldsig::{Envelope, verify_bytes};
 use kontingent::http::limits::Limits;
 use kontingent::http::tls::{acceptor, install_provider};
 use kontingent::model::ids::PackageId;
@@ -40,7 +40,7 @@ async fn put(door: &Door, id: PackageId, kind: &str, coding: &str, body: Vec<u8>
 
 /// Checks that a document is a receipt, signed by us, about this package.
 fn check_receipt(door: &Door, id: PackageId, receipt: &[u8]) {
-    let signature = verify_bytes(receipt, XmlLimits::default()).unwrap();
+    let signature = verify_bytes(receipt, Envelope::package(XmlLimits::default())).unwrap();
     let ours = door.stack.exchange.signer().certificate_der();
     assert_eq!(signature.certificates[0], ours);
     assert!(String::from_utf8_lossy(receipt).contains(&id.to_string()));

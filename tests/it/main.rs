@@ -27,5 +27,6 @@ mod region;
 mod registry;
 mod replay;
 mod schema;
+mod signature;
 mod stack;
 mod xml_oracle;

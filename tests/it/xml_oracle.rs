@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chrono::{TimeZone as _, Utc};
-use kontingent::codec::c14n::canonicalise;
+use kontingent::codec::c14n::Method;
+use kontingent::codec::form::{Form, octets};
 use kontingent::codec::xml::Limits;
-use kontingent::codec::xmldsig::verify_bytes;
+use kontingent::codec::xmldsig::{Envelope, verify_bytes};
 use kontingent::trust::certificate::Facts;
 use kontingent::trust::{Signer, TrustStore};
 
@@ -38,7 +39,7 @@ fn independent_libraries_agree_on_canonical_forms_and_signatures_both_ways() {
         let document = read(&format!("{number:04}.xml"));
         let prefixes = String::from_utf8(read(&format!("{number:04}.prefixes"))).unwrap();
         let prefixes = prefixes.split_whitespace().map(str::to_owned).collect();
-        let ours = canonicalise(&document, prefixes)
+        let ours = octets(&document, &Form { method: Method::Exclusive(prefixes), smev: false })
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&document)));
         let theirs = read(&format!("{number:04}.c14n"));
         let shown = String::from_utf8_lossy(&document);
@@ -50,7 +51,7 @@ fn independent_libraries_agree_on_canonical_forms_and_signatures_both_ways() {
         if entry.file_name().to_str().unwrap().starts_with("refused-") {
             let document = fs::read(entry.path()).unwrap();
             let shown = String::from_utf8_lossy(&document);
-            assert!(canonicalise(&document, Vec::new()).is_err(), "{shown}");
+            assert!(octets(&document, &Form::default()).is_err(), "{shown}");
             refused += 1;
         }
     }
@@ -68,7 +69,8 @@ fn signatures_agree(folder: &Path) {
         let signer = Signer::from_pem(&key("key"), &key("crt")).unwrap();
         for number in 0..10 {
             let file = format!("signed-{name}-{number}.xml");
-            let signature = verify_bytes(&read(&file), Limits::default()).expect(&file);
+            let signature =
+                verify_bytes(&read(&file), Envelope::package(Limits::default())).expect(&file);
             assert_eq!(
                 store.verify(&signature, at).expect(&file).facts.der,
                 signature.certificates[0]

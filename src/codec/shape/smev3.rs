@@ -25,10 +25,8 @@ pub(super) fn plan(root: &Node) -> Result<Plan, Refusal> {
     if !["1.1", "1.2", "1.3"].contains(&version) {
         return Err(unknown());
     }
-    let version = Version {
-        types: operation.namespace.clone(),
-        basic: format!("{TYPES}basic/{version}"),
-    };
+    let version =
+        Version { types: operation.namespace.clone(), basic: format!("{TYPES}basic/{version}") };
     let path = operation_path(operation);
     let types = version.types.as_str();
     let caller = |signed: (&str, &str)| {

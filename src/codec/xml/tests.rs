@@ -30,6 +30,9 @@ fn dump(document: &[u8]) -> Result<String, Refusal> {
                 text.push_str(piece);
             }
             Event::End(end) => writeln!(out, "</{}>", end.local()).unwrap(),
+            Event::Instruction(instruction) => {
+                writeln!(out, "<?{}|{}?>", instruction.target, instruction.data).unwrap();
+            }
             Event::Eof => return Ok(out),
         }
     }

@@ -125,7 +125,10 @@ fn foreign(bytes: &[u8]) -> Option<&'static Encoding> {
     let declaration = &near[..memmem::find(near, b"?>")?];
     let text = std::str::from_utf8(declaration).ok().filter(|text| text.starts_with("<?xml"))?;
     let (_, value, _) = declared(text)?;
-    ["windows-1251", "cp1251"].iter().any(|name| value.eq_ignore_ascii_case(name)).then_some(WINDOWS_1251)
+    ["windows-1251", "cp1251"]
+        .iter()
+        .any(|name| value.eq_ignore_ascii_case(name))
+        .then_some(WINDOWS_1251)
 }
 
 /// The declared encoding with what stands before it and after it, quotes excluded.
@@ -155,7 +158,8 @@ mod tests {
 
     #[test]
     fn documents_in_other_encodings_read_as_the_same_in_utf_8_and_bad_bytes_are_refused() {
-        let text = "<?xml version=\"1.0\" encoding='NAME' standalone=\"no\"?>\n<a б='ж'>Ёлка №1</a>";
+        let text =
+            "<?xml version=\"1.0\" encoding='NAME' standalone=\"no\"?>\n<a б='ж'>Ёлка №1</a>";
         let read = |bytes: &[u8]| {
             let mut found = String::new();
             Transcoder::new(bytes).read_to_string(&mut found).map(|_| found)
@@ -173,7 +177,8 @@ mod tests {
         let expected = shown("UTF-16") + &"<!-- длинный -->".repeat(3000);
         for (mark, big) in [(vec![0xFF, 0xFE], false), (vec![0xFE, 0xFF], true), (vec![], false)] {
             let unit = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
-            let bytes: Vec<u8> = mark.into_iter().chain(wide.encode_utf16().flat_map(unit)).collect();
+            let bytes: Vec<u8> =
+                mark.into_iter().chain(wide.encode_utf16().flat_map(unit)).collect();
             assert_eq!(read(&bytes).unwrap(), expected);
             assert!(read(&bytes[..bytes.len() - 1]).is_err());
         }

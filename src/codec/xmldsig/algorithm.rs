@@ -69,14 +69,8 @@ const DIGESTS: [(&str, DigestAlgorithm); 7] = [
     ("http://www.w3.org/2001/04/xmlenc#sha256", DigestAlgorithm::Sha256),
     ("http://www.w3.org/2001/04/xmldsig-more#sha384", DigestAlgorithm::Sha384),
     ("http://www.w3.org/2001/04/xmlenc#sha512", DigestAlgorithm::Sha512),
-    (
-        "urn:ietf:params:xml:ns:cpxmlsec:algorithms:gostr34112012-256",
-        DigestAlgorithm::Streebog256,
-    ),
-    (
-        "urn:ietf:params:xml:ns:cpxmlsec:algorithms:gostr34112012-512",
-        DigestAlgorithm::Streebog512,
-    ),
+    ("urn:ietf:params:xml:ns:cpxmlsec:algorithms:gostr34112012-256", DigestAlgorithm::Streebog256),
+    ("urn:ietf:params:xml:ns:cpxmlsec:algorithms:gostr34112012-512", DigestAlgorithm::Streebog512),
     ("http://www.w3.org/2001/04/xmldsig-more#gostr3411", DigestAlgorithm::Gost94),
     ("urn:ietf:params:xml:ns:cpxmlsec:algorithms:gostr3411", DigestAlgorithm::Gost94),
 ];

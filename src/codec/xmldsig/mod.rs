@@ -16,7 +16,7 @@ mod sign;
 pub use super::digest::DigestAlgorithm;
 pub use algorithm::SignatureAlgorithm;
 pub use detached::{Detached, Name, Placement, verify_detached, verify_with_token};
-pub use enveloped::{Outcome, Profile, Envelope, verify_bytes, verify_enveloped};
+pub use enveloped::{Envelope, Outcome, Profile, verify_bytes, verify_enveloped};
 pub use sign::{Recipe, SignError, enveloped_signature, sign_detached, sign_enveloped};
 
 /// Namespace of XML signatures.

@@ -5,9 +5,7 @@ use std::io::Read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::algorithm::{
-    ENVELOPED, EXCLUSIVE, SMEV, SignatureAlgorithm, digest_uri, method_uri,
-};
+use super::algorithm::{ENVELOPED, EXCLUSIVE, SMEV, SignatureAlgorithm, digest_uri, method_uri};
 use super::detached::{Detached, Path, digest_of};
 use super::{DSIG, DigestAlgorithm};
 use crate::codec::form::{Form, FormWriter, octets};
@@ -208,8 +206,7 @@ fn signature<E>(
 ) -> Result<String, SignError<E>> {
     let signed_info = signed_info(plan, enveloped, recipe);
     let alone = signed_info.replacen('>', &format!(" xmlns:ds=\"{DSIG}\">"), 1);
-    let canonical =
-        octets(alone.as_bytes(), &Form::default()).map_err(SignError::Document)?;
+    let canonical = octets(alone.as_bytes(), &Form::default()).map_err(SignError::Document)?;
     let value = STANDARD.encode(sign(&canonical).map_err(SignError::Key)?);
     let certificate = STANDARD.encode(certificate_der);
     Ok(format!(

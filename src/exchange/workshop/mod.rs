@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use crate::codec::receipt;
 use crate::codec::shape::{self, Plan, Role};
 use crate::codec::xml::{At, Event, Limits, Transcoder};
-use crate::codec::xmldsig::{EnvelopedSignature, Envelope, Outcome, verify_enveloped};
 use crate::codec::xmldsig;
+use crate::codec::xmldsig::{Envelope, EnvelopedSignature, Outcome, verify_enveloped};
 use crate::model::refusal::{Refusal, RefusalCode, refusal_of};
 use crate::trust::{SignerCertificate, TrustStore};
 
@@ -151,7 +151,8 @@ impl Workshop {
 /// What a document signed as a whole may look like here: the signature may stand anywhere among
 /// the children of the root, instructions are read as canonicalisation does, comments are refused.
 pub fn envelope() -> Envelope {
-    let limits = Limits { instructions: 1024, comments: false, text: 64 << 20, ..Limits::default() };
+    let limits =
+        Limits { instructions: 1024, comments: false, text: 64 << 20, ..Limits::default() };
     Envelope { limits, signature_last: false }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::codec::package::{Reader, Seen, Watch};
 use crate::codec::xml;
-use crate::codec::xmldsig::{EnvelopedSignature, Envelope, Outcome, Profile, verify_enveloped};
+use crate::codec::xmldsig::{Envelope, EnvelopedSignature, Outcome, Profile, verify_enveloped};
 use crate::exchange::document;
 use crate::model::dictionary::Dictionaries;
 use crate::model::finding::{Code, Finding, Severity};
@@ -130,11 +130,10 @@ impl Bench {
         for _ in 0..2 {
             let source = open(file).with_context(|| unreadable(file))?;
             let mut watch = Watch::new();
-            let outcome =
-                verify_enveloped(source, envelope, &profile, &mut |event, at| {
-                    watch.note(event, || at.place());
-                    Ok(())
-                });
+            let outcome = verify_enveloped(source, envelope, &profile, &mut |event, at| {
+                watch.note(event, || at.place());
+                Ok(())
+            });
             match outcome {
                 Ok(Outcome::Again(other)) => profile = other,
                 Ok(Outcome::Signed(signature)) => {
