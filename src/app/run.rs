@@ -173,8 +173,8 @@ async fn migrate(config: &Config) -> Result<bool> {
 }
 
 fn plan(options: &cli::Bench) -> ops::bench::Plan {
-    let cli::Bench { what, database, broker, persons, divide, json } = options.clone();
-    ops::bench::Plan { what, database, broker, persons, divide: divide.max(1), json }
+    let cli::Bench { what, database, broker, python, persons, divide, json } = options.clone();
+    ops::bench::Plan { what, database, broker, persons, divide: divide.max(1), python, json }
 }
 
 async fn package(cli: &Cli, command: &Package) -> Result<bool> {

@@ -125,6 +125,14 @@ impl Signer {
         self.algorithm
     }
 
+    /// Its certificate, PEM.
+    ///
+    /// # Errors
+    /// OpenSSL's.
+    pub fn certificate_pem(&self) -> Result<Vec<u8>, ErrorStack> {
+        X509::from_der(&self.certificate_der)?.to_pem()
+    }
+
     /// Its certificate, DER.
     pub fn certificate_der(&self) -> &[u8] {
         &self.certificate_der

@@ -370,8 +370,9 @@ pub enum Audit {
 /// `bench`.
 #[derive(Clone, Debug, Args)]
 pub struct Bench {
-    /// What to measure: `verify`, `accept`, `apply`, `federal`, `memory`, `start`; all by default.
-    #[arg(value_parser = ["verify", "accept", "apply", "federal", "memory", "start"])]
+    /// What to measure: `verify`, `signature`, `accept`, `apply`, `federal`, `memory`, `start`; all by
+    /// default.
+    #[arg(value_parser = ["verify", "signature", "accept", "apply", "federal", "memory", "start"])]
     pub what: Vec<String>,
     /// PostgreSQL with the right to create databases.
     #[arg(long, env = "KONTINGENT_TEST_DATABASE_URL")]
@@ -379,6 +380,9 @@ pub struct Bench {
     /// RabbitMQ.
     #[arg(long, env = "KONTINGENT_TEST_BROKER_URL")]
     pub broker: Option<String>,
+    /// Python with `xmlsec` and `signxml`, to compare signatures with: `deploy/dev/python bench`.
+    #[arg(long)]
+    pub python: Option<PathBuf>,
     /// Persons in the filled registry.
     #[arg(long, default_value_t = 1_000_000)]
     pub persons: u64,

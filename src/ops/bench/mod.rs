@@ -9,8 +9,11 @@ mod memory;
 pub mod packages;
 pub mod process;
 pub mod report;
+mod signature;
 mod stand;
 mod verify;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -31,6 +34,8 @@ pub struct Plan {
     pub persons: u64,
     /// Everything smaller by this factor.
     pub divide: u64,
+    /// Python with `xmlsec` and `signxml`.
+    pub python: Option<PathBuf>,
     /// One JSON object a figure.
     pub json: bool,
 }
@@ -50,6 +55,9 @@ pub async fn run(plan: &Plan, clock: Clock) -> Result<bool> {
     let supplier = Supplier::create(clock.now())?;
     if plan.wants("verify") {
         verify::run(&mut report, &supplier, clock.now())?;
+    }
+    if plan.wants("signature") {
+        signature::run(&mut report, &supplier, plan.python.as_deref(), clock.now())?;
     }
     if plan.wants("accept") {
         accept::run(&mut report, plan, &supplier, clock).await?;

@@ -1,0 +1,166 @@
+//! Signatures: ours against libxmlsec1 and signxml on the same files, and GOST.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
+
+use crate::codec::xml::Limits;
+use crate::codec::xmldsig::{Envelope, verify_bytes};
+use crate::ops::bench::material::Supplier;
+use crate::ops::bench::packages;
+use crate::ops::bench::report::Report;
+use crate::trust::{Signer, TrustStore, gost};
+
+/// Processor time each size is measured for at least, in seconds.
+const SECONDS: f64 = 2.0;
+
+/// Students of the packages (10 KB, 100 KB, 1 MB, 10 MB, 50 MB) and how many times faster than
+/// libxmlsec1 they must be verified.
+const SIZES: [(u64, f64); 5] = [(5, 7.0), (58, 10.0), (590, 10.0), (5_900, 10.0), (29_500, 10.0)];
+
+/// Students of the package signed by GOST: 1 MB.
+const GOST_STUDENTS: u64 = 590;
+
+/// What a tool of another language needed for a file.
+#[derive(Deserialize)]
+struct Other {
+    file: String,
+    tool: String,
+    seconds: f64,
+}
+
+/// Measures; `python` has `xmlsec` and `signxml`.
+///
+/// # Errors
+/// When something does not work at all.
+pub(super) fn run(
+    report: &mut Report,
+    supplier: &Supplier,
+    python: Option<&Path>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let store = TrustStore::new(std::slice::from_ref(&supplier.authority))?;
+    fs::write(folder.path().join("leaf.pem"), supplier.signer.certificate_pem()?)?;
+    let mut ours = Vec::new();
+    for (students, target) in SIZES {
+        let document = package(supplier, &supplier.signer, students, now)?;
+        let seconds = seconds(&document, &store, now)?;
+        let file = format!("{:.0}-kb.xml", kilobytes(&document)?);
+        fs::write(folder.path().join(&file), &document)?;
+        report.note(&format!("RSA, {file}"), kilobytes(&document)? / seconds / 1e3, "MB/s");
+        ours.push((file, seconds, target));
+    }
+    match python {
+        Some(python) => ratios(report, &ours, &others(python, folder.path())?),
+        None => report.note("libxmlsec1 and signxml: not run, no --python", 0.0, ""),
+    }
+    gost(report, supplier, now)
+}
+
+fn package(
+    supplier: &Supplier,
+    signer: &Signer,
+    students: u64,
+    now: DateTime<Utc>,
+) -> Result<Vec<u8>> {
+    let header = packages::header(&supplier.mnemonic, students, now);
+    let xml = packages::students(Vec::new(), header, 0..students)?;
+    Ok(signer.sign_enveloped(&xml)?)
+}
+
+/// Processor seconds of the fastest of several batches, for one verification, value included.
+fn seconds(document: &[u8], store: &TrustStore, now: DateTime<Utc>) -> Result<f64> {
+    let batch = (4_000_000 / document.len()).max(1);
+    let (mut fastest, mut spent) = (f64::MAX, 0.0);
+    while spent < SECONDS {
+        let before = own_time();
+        for _ in 0..batch {
+            let signature = verify_bytes(document, Envelope::package(Limits::default()))?;
+            store.verify(&signature, now)?;
+        }
+        let taken = own_time() - before;
+        spent += taken;
+        fastest = fastest.min(taken / f64::from(u32::try_from(batch)?));
+    }
+    Ok(fastest)
+}
+
+/// Processor time of this thread, in seconds.
+fn own_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or_default())
+        .as_secs_f64()
+}
+
+fn kilobytes(document: &[u8]) -> Result<f64> {
+    Ok(f64::from(u32::try_from(document.len())?) / 1e3)
+}
+
+/// Lets the tools of Python verify the files of a folder.
+fn others(python: &Path, folder: &Path) -> Result<Vec<Other>> {
+    let script = folder.join("signatures.py");
+    fs::write(&script, include_str!("../../../benches/signatures.py"))?;
+    let output =
+        Command::new(python).arg(&script).arg(folder).env_remove("OPENSSL_CONF").output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {errors}", python.display());
+    let text = String::from_utf8(output.stdout)?;
+    text.lines().map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
+}
+
+fn ratios(report: &mut Report, ours: &[(String, f64, f64)], others: &[Other]) {
+    for (file, seconds, target) in ours {
+        for other in others.iter().filter(|other| other.file == *file) {
+            let name = format!("times faster than {}, {file}", other.tool);
+            let ratio = other.seconds / seconds;
+            match other.tool.as_str() {
+                "xmlsec" => report.at_least(&name, ratio, "", *target),
+                _ => report.note(&name, ratio, ""),
+            }
+        }
+    }
+}
+
+/// Measures a package signed by GOST R 34.10-2012, with a key that the `openssl` tool makes.
+fn gost(report: &mut Report, supplier: &Supplier, now: DateTime<Utc>) -> Result<()> {
+    if !gost::available() {
+        report.note("GOST: not measured, OpenSSL has no engine for it", 0.0, "");
+        return Ok(());
+    }
+    let signer = gost_signer()?;
+    let store = TrustStore::new(&[signer.certificate_der().to_vec()])?;
+    // Its certificate was made after `now`.
+    let now = now + TimeDelta::hours(1);
+    for students in [GOST_STUDENTS, 10 * GOST_STUDENTS] {
+        let document = package(supplier, &signer, students, now)?;
+        let megabytes = kilobytes(&document)? / 1e3;
+        let rate = megabytes / seconds(&document, &store, now)?;
+        let name = format!("GOST R 34.10-2012 256, {megabytes:.1} MB");
+        report.at_least(&name, rate, "MB/s on one core", 100.0);
+    }
+    Ok(())
+}
+
+fn gost_signer() -> Result<Signer> {
+    let folder = tempfile::tempdir()?;
+    let openssl = |arguments: &[&str]| -> Result<()> {
+        let output = Command::new("openssl").args(arguments).current_dir(&folder).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    };
+    fs::write(folder.path().join("request.cnf"), "[req]\ndistinguished_name = name\n[name]\n")?;
+    let key = ["genpkey", "-algorithm", "gost2012_256", "-pkeyopt", "paramset:TCA", "-out", "key"];
+    openssl(&key)?;
+    let request = "req -x509 -new -key key -md_gost12_256 -subj /CN=GOST -days 30 -config request.cnf \
+                   -addext basicConstraints=critical,CA:FALSE -out certificate";
+    openssl(&request.split_ascii_whitespace().collect::<Vec<_>>())?;
+    let read = |name: &str| fs::read(folder.path().join(name));
+    Ok(Signer::from_pem(&read("key")?, &read("certificate")?)?)
+}
