@@ -246,9 +246,17 @@ async fn supplier(desk: &Desk, command: Supplier) -> Result<bool> {
             limited,
             strict_checksums,
             test_packages,
+            other_encodings,
         } => {
-            let new =
-                NewSupplier { mnemonic, name, kind, limited, strict_checksums, test_packages };
+            let new = NewSupplier {
+                mnemonic,
+                name,
+                kind,
+                limited,
+                strict_checksums,
+                test_packages,
+                other_encodings,
+            };
             ops::supplier::add(&desk.db, admin, &new, &certificate, now).await?;
         }
         Supplier::List { json } => ops::supplier::list(&desk.db, json, now).await?,

@@ -1,10 +1,10 @@
 //! Hashes that a reference of a signature may use, computed as the bytes come.
 
-use gost94::Gost94CryptoPro;
+use gost94::{Digest as _, Gost94CryptoPro};
 use openssl::sha::{Sha256, Sha384, Sha512};
-use streebog::{Digest as _, Streebog256, Streebog512};
 
 use super::c14n::Sink;
+use super::streebog::Streebog;
 
 /// Bytes gathered before they are hashed: many small pieces would cost more than their hash.
 const GATHER: usize = 16 << 10;
@@ -37,8 +37,7 @@ enum State {
     Sha256(Sha256),
     Sha384(Sha384),
     Sha512(Sha512),
-    Streebog256(Box<Streebog256>),
-    Streebog512(Box<Streebog512>),
+    Streebog(Box<Streebog>),
     Gost94(Box<Gost94CryptoPro>),
 }
 
@@ -74,8 +73,8 @@ impl State {
             DigestAlgorithm::Sha256 => Self::Sha256(Sha256::new()),
             DigestAlgorithm::Sha384 => Self::Sha384(Sha384::new()),
             DigestAlgorithm::Sha512 => Self::Sha512(Sha512::new()),
-            DigestAlgorithm::Streebog256 => Self::Streebog256(Box::default()),
-            DigestAlgorithm::Streebog512 => Self::Streebog512(Box::default()),
+            DigestAlgorithm::Streebog256 => Self::Streebog(Box::new(Streebog::new_256())),
+            DigestAlgorithm::Streebog512 => Self::Streebog(Box::new(Streebog::new_512())),
             DigestAlgorithm::Gost94 => Self::Gost94(Box::default()),
         }
     }
@@ -85,8 +84,7 @@ impl State {
             Self::Sha256(state) => state.update(bytes),
             Self::Sha384(state) => state.update(bytes),
             Self::Sha512(state) => state.update(bytes),
-            Self::Streebog256(state) => state.update(bytes),
-            Self::Streebog512(state) => state.update(bytes),
+            Self::Streebog(state) => state.update(bytes),
             Self::Gost94(state) => state.update(bytes),
         }
     }
@@ -96,8 +94,7 @@ impl State {
             Self::Sha256(state) => state.finish().to_vec(),
             Self::Sha384(state) => state.finish().to_vec(),
             Self::Sha512(state) => state.finish().to_vec(),
-            Self::Streebog256(state) => state.finalize().to_vec(),
-            Self::Streebog512(state) => state.finalize().to_vec(),
+            Self::Streebog(state) => state.finish(),
             Self::Gost94(state) => state.finalize().to_vec(),
         }
     }

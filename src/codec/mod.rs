@@ -15,6 +15,7 @@ pub mod shape;
 pub mod smev3;
 pub mod smev_transform;
 pub mod soap;
+pub mod streebog;
 pub mod unzip;
 pub mod xml;
 pub mod xmldsig;

@@ -1,6 +1,6 @@
 //! Accepting a package: examined, its signer judged, durable, receipted.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -57,14 +57,15 @@ impl Exchange {
         let Delivery { body, small, encoding, expected_id, peer, channel_certificate, .. } =
             delivery;
         let (limits, spool) = (self.settings().inflate, &self.settings().spool);
+        let expected = self.0.expected.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (seen_traces, examined) = if small {
-            examine(body, encoding, limits, spool)
+            examine(body, encoding, limits, spool, &expected)
         } else {
             let permit = Arc::clone(&self.0.large).acquire_owned().await;
             let spool = spool.clone();
             let reading = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                examine(body, encoding, limits, &spool)
+                examine(body, encoding, limits, &spool, &expected)
             });
             reading.await.map_err(|error| {
                 tracing::error!(%error, "examining a delivery broke off");
@@ -72,7 +73,7 @@ impl Exchange {
             })?
         };
         *traces = seen_traces;
-        let Examined { content, signature, seen } = examined?;
+        let Examined { content, signature, transcoded, seen } = examined?;
         let picture = self.0.parties.picture().await?;
         let received_at = self.clock().now();
         let signer_sha256 = picture.trust.verify(&signature, received_at)?.facts.sha256.clone();
@@ -81,9 +82,13 @@ impl Exchange {
             return Err(RefusalCode::PackageIdMismatch.into());
         }
         let party = entitled(&picture, &header.supplier, &signer_sha256)?;
+        if transcoded && !party.supplier.other_encodings {
+            return Err(RefusalCode::XmlEncoding.into());
+        }
         if header.test && !party.supplier.test_packages {
             return Err(RefusalCode::TestMode.into());
         }
+        *self.0.expected.lock().unwrap_or_else(PoisonError::into_inner) = signature.profile;
         check_channel(&picture, &party, channel_certificate.as_deref())?;
         let new = NewPackage {
             no: PackageNo(self.id("package").await?),

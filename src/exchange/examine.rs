@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::codec::inflate::{self, Encoding};
 use crate::codec::package::{Seen, Watch};
-use crate::codec::xml::{At, Event, Limits};
+use crate::codec::xml::{At, Event, Limits, Transcoder};
 use crate::codec::xmldsig::{Envelope, EnvelopedSignature, Outcome, Profile, verify_enveloped};
 use crate::model::ids::PackageId;
 use crate::model::refusal::{Refusal, RefusalCode};
@@ -23,22 +23,29 @@ pub(crate) struct Traces {
 pub(crate) struct Examined {
     pub(crate) content: Content,
     pub(crate) signature: EnvelopedSignature,
+    /// It is not in UTF-8, which not every supplier may do.
+    pub(crate) transcoded: bool,
     /// The structure; refused only after the signature was judged.
     pub(crate) seen: Result<Seen, Refusal>,
 }
 
-/// Reads a delivery to its end. Blocks on the body and the spool.
+/// Reads a delivery to its end. Blocks on the body and the spool. Another profile than the expected
+/// one costs a second pass.
 pub(crate) fn examine(
     body: Box<dyn Read + Send>,
     encoding: Encoding,
     limits: inflate::Limits,
     spool: &Path,
+    expected: &Profile,
 ) -> (Traces, Result<Examined, Refusal>) {
     let mut traces = Traces::default();
     let source = inflate::open(encoding, body, limits);
     let mut collector = Collector::new(spool);
     let mut watch = Watch::new();
-    let outcome = pass(Tee::new(source, &mut collector), &Profile::default(), &mut watch);
+    let mut source = Transcoder::new(Tee::new(source, &mut collector));
+    let outcome = pass(&mut source, expected, &mut watch);
+    let transcoded = source.transcoded();
+    drop(source);
     if let Some(header) = watch.header() {
         traces.supplier = Some(header.supplier.clone());
         traces.package = Some(header.package_id);
@@ -56,7 +63,10 @@ pub(crate) fn examine(
         Outcome::Signed(signature) => Ok(signature),
         Outcome::Again(profile) => again(&content, &profile, &mut watch),
     };
-    let examined = signature.map(|signature| Examined { content, signature, seen: watch.finish() });
+    let examined = signature.map(|signature| {
+        let seen = watch.finish();
+        Examined { content, signature, transcoded, seen }
+    });
     (traces, examined)
 }
 
@@ -68,7 +78,7 @@ fn again(
 ) -> Result<EnvelopedSignature, Refusal> {
     let reader = content.frames.reader().map_err(|error| spool_failed(&error))?;
     *watch = Watch::new();
-    match pass(reader, profile, watch)? {
+    match pass(Transcoder::new(reader), profile, watch)? {
         Outcome::Signed(signature) => Ok(signature),
         Outcome::Again(_) => Err(RefusalCode::SigTransform.into()),
     }

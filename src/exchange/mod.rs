@@ -25,13 +25,14 @@ pub mod seal;
 pub mod sweep;
 pub mod workshop;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex};
 
 use tokio::sync::{Mutex, Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Doorbell;
+use crate::codec::xmldsig::Profile;
 use crate::exchange::apply::Registry;
 use crate::exchange::commit::Pending;
 use crate::exchange::delivery::Settings;
@@ -84,6 +85,8 @@ struct Inner {
     settings: Settings,
     parties: Parties,
     registry: Registry,
+    /// How the last accepted package was signed: most likely the next one is signed so too.
+    expected: StdMutex<Profile>,
     /// Deliveries under examination.
     deliveries: Semaphore,
     /// Large bodies under examination, each on a thread of its own.
@@ -111,6 +114,7 @@ impl Exchange {
             clock: parts.clock,
             signer: parts.signer,
             doorbell: parts.doorbell,
+            expected: StdMutex::default(),
             deliveries: Semaphore::new(parts.settings.concurrent_deliveries),
             settings: parts.settings,
             large: Arc::new(Semaphore::new(LARGE_DELIVERIES)),

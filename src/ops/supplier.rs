@@ -23,6 +23,7 @@ struct Listed {
     organisations: Vec<i64>,
     strict_checksums: bool,
     test_packages: bool,
+    other_encodings: bool,
     created_at: DateTime<Utc>,
     certificates: Vec<ListedCertificate>,
 }
@@ -79,6 +80,7 @@ pub async fn list(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
             limited: known.limited,
             strict_checksums: known.strict_checksums,
             test_packages: known.test_packages,
+            other_encodings: known.other_encodings,
             created_at: known.created_at,
             certificates: certificates
                 .into_iter()

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0004_registry", include_str!("../../migrations/0004_registry.sql")),
     ("0005_mailbox", include_str!("../../migrations/0005_mailbox.sql")),
     ("0006_bulk", include_str!("../../migrations/0006_bulk.sql")),
+    ("0007_encoding", include_str!("../../migrations/0007_encoding.sql")),
 ];
 
 /// Brings the schema up to date; returns the names of the migrations it ran.

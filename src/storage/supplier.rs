@@ -27,6 +27,8 @@ pub struct Supplier {
     pub strict_checksums: bool,
     /// Whether packages marked as test are taken.
     pub test_packages: bool,
+    /// Whether packages in windows-1251 and UTF-16 are taken.
+    pub other_encodings: bool,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
 }
@@ -47,7 +49,7 @@ pub struct Certificate {
 }
 
 const SUPPLIER: &str = "SELECT id, mnemonic, name, kind, status, scope, strict_checksums, \
-    test_packages, created_at FROM supplier";
+    test_packages, other_encodings, created_at FROM supplier";
 
 /// All suppliers, by mnemonic.
 ///
@@ -82,9 +84,10 @@ pub async fn by_id(db: &Db, id: SupplierId) -> Result<Option<Supplier>, DbError>
 /// Any [`DbError`].
 pub async fn save(tx: &mut Tx, supplier: &Supplier) -> Result<(), DbError> {
     let sql = "INSERT INTO supplier (id, mnemonic, name, kind, status, scope, strict_checksums, \
-        test_packages, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        test_packages, other_encodings, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
         ON CONFLICT (mnemonic) DO UPDATE SET name = $3, kind = $4, status = $5, scope = $6, \
-        strict_checksums = $7, test_packages = $8";
+        strict_checksums = $7, test_packages = $8, other_encodings = $9";
     let values = args![
         supplier.id.0,
         supplier.mnemonic.as_str(),
@@ -94,6 +97,7 @@ pub async fn save(tx: &mut Tx, supplier: &Supplier) -> Result<(), DbError> {
         if supplier.limited { "organisations" } else { "region" },
         supplier.strict_checksums,
         supplier.test_packages,
+        supplier.other_encodings,
         supplier.created_at,
     ];
     tx.execute(sql, values).await?;
@@ -288,6 +292,7 @@ fn read_supplier(row: &Row) -> Result<Supplier, DbError> {
         limited: row.get::<String>(5)? == "organisations",
         strict_checksums: row.get(6)?,
         test_packages: row.get(7)?,
-        created_at: row.get(8)?,
+        other_encodings: row.get(8)?,
+        created_at: row.get(9)?,
     })
 }

@@ -141,7 +141,7 @@ impl TrustStore {
         at: DateTime<Utc>,
     ) -> Result<Arc<SignerCertificate>, Refusal> {
         let withdrawn = signature.algorithm == SignatureAlgorithm::Gost2001
-            || signature.digest_algorithm == DigestAlgorithm::Gost94;
+            || signature.profile.digest == DigestAlgorithm::Gost94;
         if withdrawn && !self.archive {
             return Err(RefusalCode::SigAlgorithm.into());
         }

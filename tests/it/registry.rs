@@ -61,6 +61,7 @@ fn supplier_of(mnemonic: &str) -> Supplier {
         limited: mnemonic.ends_with('L'),
         strict_checksums: mnemonic.ends_with('S'),
         test_packages: true,
+        other_encodings: false,
         created_at: DateTime::UNIX_EPOCH,
     }
 }

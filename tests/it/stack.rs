@@ -386,6 +386,7 @@ async fn enrol(db: &Db) -> (Authority, Vec<TestSupplier>, Signer) {
             limited: false,
             strict_checksums: false,
             test_packages: id.0 == 1,
+            other_encodings: id.0 == 1,
             created_at: at,
         };
         supplier::save(&mut tx, &saved).await.unwrap();

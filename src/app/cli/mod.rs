@@ -246,6 +246,9 @@ pub enum Supplier {
         /// Take packages marked as test.
         #[arg(long)]
         test_packages: bool,
+        /// Take packages in windows-1251 and UTF-16 too.
+        #[arg(long)]
+        other_encodings: bool,
     },
     /// List suppliers.
     List {

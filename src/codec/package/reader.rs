@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use crate::codec::package::{Outline, RECORD_BYTES, Step, XSI_NAMESPACE};
-use crate::codec::xml::{self, Event, Limits, Start};
+use crate::codec::xml::{self, Event, Limits, Start, Transcoder};
 use crate::model::kind::Kind;
 use crate::model::package::{Header, NAMESPACE};
 use crate::model::record::{EXTERNAL_ID, RawField, RawRecord, RawValue};
@@ -13,7 +13,7 @@ use crate::model::refusal::{Refusal, RefusalCode};
 /// whoever reads has verified it.
 #[derive(Debug)]
 pub struct Reader<R> {
-    xml: xml::Reader<R>,
+    xml: xml::Reader<Transcoder<R>>,
     outline: Outline,
     /// Records begun.
     number: u64,
@@ -28,7 +28,7 @@ impl<R: Read> Reader<R> {
     /// Reads a package from its first byte.
     pub fn new(source: R) -> Self {
         Self {
-            xml: xml::Reader::new(source, Limits::default()),
+            xml: xml::Reader::new(Transcoder::new(source), Limits::default()),
             outline: Outline::new(),
             number: 0,
             begun: None,

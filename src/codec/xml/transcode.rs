@@ -31,6 +31,13 @@ pub struct Transcoder<R> {
     ended: bool,
 }
 
+impl<R> std::fmt::Debug for Transcoder<R> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let encoding = self.decoder.as_ref().map(|decoder| decoder.encoding().name());
+        formatter.debug_struct("Transcoder").field("encoding", &encoding).finish_non_exhaustive()
+    }
+}
+
 impl<R: Read> Transcoder<R> {
     /// Reads a document from its first byte.
     pub fn new(source: R) -> Self {

@@ -2,7 +2,7 @@
 //! of SMEV. Messages are small and in memory.
 
 use super::grammar::{Grammar, Ids, Parsed};
-use super::{DSIG, EnvelopedSignature};
+use super::{DSIG, EnvelopedSignature, Profile};
 use crate::codec::c14n::Inherited;
 use crate::codec::digest::DigestAlgorithm;
 use crate::codec::form::{Form, FormWriter};
@@ -81,7 +81,8 @@ pub fn verify_detached(
     }
     let leave_out = enveloped.then_some(place.holder);
     let digest = digest_of(document, place.signed, leave_out, limits, parsed.digest, &form)?;
-    parsed.signed(digest)
+    let profile = Profile { digest: parsed.digest, form, document: false };
+    parsed.signed(digest, profile)
 }
 
 /// [`verify_detached`] where the certificate is in a token of the same header; gives its id.
@@ -95,7 +96,8 @@ pub fn verify_with_token(
     let token = parsed.token.take().ok_or(RefusalCode::SigKeyInfo)?;
     let leave_out = enveloped.then_some(place.holder);
     let digest = digest_of(document, place.signed, leave_out, limits, parsed.digest, &form)?;
-    parsed.signed(digest).map(|signature| (signature, token))
+    let profile = Profile { digest: parsed.digest, form, document: false };
+    parsed.signed(digest, profile).map(|signature| (signature, token))
 }
 
 fn found(

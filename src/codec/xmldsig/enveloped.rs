@@ -2,6 +2,9 @@
 
 use std::io::Read;
 
+use memchr::{memchr, memmem};
+
+use super::algorithm::{SMEV, digest_from_uri};
 use super::grammar::{Grammar, Ids, Parsed};
 use super::{DSIG, DigestAlgorithm, EnvelopedSignature};
 use crate::codec::c14n::{Inherited, write_instruction};
@@ -9,6 +12,12 @@ use crate::codec::digest::Digest;
 use crate::codec::form::{Form, FormWriter};
 use crate::codec::xml::{At, Event, Instruction, Limits, Reader, Start};
 use crate::model::refusal::{Refusal, RefusalCode};
+
+/// Bytes at the end of a document that a signature with its certificates takes.
+pub const TAIL: usize = 16 << 10;
+
+/// Longest tag of a digest method.
+const MAX_TAG: usize = 256;
 
 /// What a pass must know before it comes to the signature, which stands last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +28,28 @@ pub struct Profile {
     pub form: Form,
     /// The reference is to the document, so that instructions outside the root are hashed too.
     pub document: bool,
+}
+
+impl Profile {
+    /// What a signature among these bytes seems to use, so that one pass will do. Nothing depends
+    /// on it: the pass compares it with what is signed.
+    pub fn guess(bytes: &[u8]) -> Self {
+        let uri_after = |mark: &[u8]| {
+            let from = memmem::rfind(bytes, mark)? + mark.len();
+            let near = &bytes[from..bytes.len().min(from + MAX_TAG)];
+            let tag = std::str::from_utf8(&near[..memchr(b'>', near)?]).ok()?;
+            tag.split(['"', '\'']).nth(1)
+        };
+        let digest = uri_after(b"DigestMethod").and_then(|uri| digest_from_uri(uri).ok());
+        let smev = memmem::find(bytes, SMEV.as_bytes()).is_some();
+        let form = Form { smev, ..Form::default() };
+        Self { digest: digest.unwrap_or_default(), form, document: false }
+    }
+
+    /// The same of the end of a document, where signatures usually stand.
+    fn guess_of(document: &[u8]) -> Self {
+        Self::guess(&document[document.len().saturating_sub(TAIL)..])
+    }
 }
 
 /// What an enveloped document may look like.
@@ -95,7 +126,7 @@ pub fn verify_enveloped<R: Read>(
 
 /// [`verify_enveloped`] over a document in memory, with a second pass when it needs one.
 pub fn verify_bytes(document: &[u8], envelope: Envelope) -> Result<EnvelopedSignature, Refusal> {
-    let mut profile = Profile::default();
+    let mut profile = Profile::guess_of(document);
     for _ in 0..2 {
         match verify_enveloped(document, envelope, &profile, &mut |_, _| Ok(()))? {
             Outcome::Signed(signature) => return Ok(signature),
@@ -214,6 +245,6 @@ impl Pass {
             return Ok(Outcome::Again(needed));
         }
         let digest = self.writer.finish();
-        parsed.signed(digest).map(Outcome::Signed)
+        parsed.signed(digest, needed).map(Outcome::Signed)
     }
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::algorithm::{
     ENVELOPED, EXCLUSIVE, INCLUSIVE, INCLUSIVE_11, SMEV, SignatureAlgorithm, digest_from_uri,
 };
-use super::{DSIG, DigestAlgorithm, EnvelopedSignature};
+use super::{DSIG, DigestAlgorithm, EnvelopedSignature, Profile};
 use crate::codec::c14n::{Canonicaliser, Inherited, Method};
 use crate::codec::form::{Form, octets};
 use crate::codec::xml::{Event, Reader, Start};
@@ -68,7 +68,11 @@ impl Parsed {
     }
 
     /// Compares the digest; the signature is as it was found.
-    pub(super) fn signed(self, digest: Vec<u8>) -> Result<EnvelopedSignature, Refusal> {
+    pub(super) fn signed(
+        self,
+        digest: Vec<u8>,
+        profile: Profile,
+    ) -> Result<EnvelopedSignature, Refusal> {
         if digest != self.digest_value {
             return Err(RefusalCode::SigDigest.into());
         }
@@ -77,7 +81,7 @@ impl Parsed {
             algorithm: self.algorithm,
             value: self.value,
             certificates: self.certificates,
-            digest_algorithm: self.digest,
+            profile,
             digest,
         })
     }

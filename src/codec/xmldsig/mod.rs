@@ -16,7 +16,7 @@ mod sign;
 pub use super::digest::DigestAlgorithm;
 pub use algorithm::SignatureAlgorithm;
 pub use detached::{Detached, Name, Placement, verify_detached, verify_with_token};
-pub use enveloped::{Envelope, Outcome, Profile, verify_bytes, verify_enveloped};
+pub use enveloped::{Envelope, Outcome, Profile, TAIL, verify_bytes, verify_enveloped};
 pub use sign::{Recipe, SignError, enveloped_signature, sign_detached, sign_enveloped};
 
 /// Namespace of XML signatures.
@@ -33,8 +33,8 @@ pub struct EnvelopedSignature {
     pub value: Vec<u8>,
     /// Certificates as found, DER, 1 to 5; the signer's is usually the first.
     pub certificates: Vec<Vec<u8>>,
-    /// Hash of the reference.
-    pub digest_algorithm: DigestAlgorithm,
+    /// Hash and form of what is signed.
+    pub profile: Profile,
     /// The digest of what is signed.
     pub digest: Vec<u8>,
 }

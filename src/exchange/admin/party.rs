@@ -25,6 +25,8 @@ pub struct NewSupplier {
     pub strict_checksums: bool,
     /// Whether packages marked as test are taken.
     pub test_packages: bool,
+    /// Whether packages in windows-1251 and UTF-16 are taken.
+    pub other_encodings: bool,
 }
 
 /// Where a certificate is in its life.
@@ -65,7 +67,8 @@ impl Admin {
         let known = supplier::by_mnemonic(&self.db, &new.mnemonic).await?;
         let hashes: Vec<&str> = certificates.iter().map(|facts| facts.sha256.as_str()).collect();
         let detail = json!({"kind": new.kind, "limited": new.limited, "certificates": hashes,
-            "strict_checksums": new.strict_checksums, "test_packages": new.test_packages});
+            "strict_checksums": new.strict_checksums, "test_packages": new.test_packages,
+            "other_encodings": new.other_encodings});
         let object = format!("supplier:{}", new.mnemonic);
         self.perform("supplier.register", object, detail, async |tx, at| {
             check_mnemonic(&new.mnemonic)?;
@@ -80,6 +83,7 @@ impl Admin {
                 limited: new.limited,
                 strict_checksums: new.strict_checksums,
                 test_packages: new.test_packages,
+                other_encodings: new.other_encodings,
                 created_at: at,
             };
             supplier::save(tx, &saved).await?;

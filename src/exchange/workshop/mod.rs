@@ -24,6 +24,15 @@ const MAX_MESSAGE: u64 = 64 << 20;
 /// Opens the document from its first byte.
 pub type Open<'a> = &'a dyn Fn() -> io::Result<Box<dyn Read>>;
 
+/// A document that can be read more than once.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// Opens it.
+    pub open: Open<'a>,
+    /// Its end, for a guess that saves a second reading; may be empty.
+    pub tail: &'a [u8],
+}
+
 /// A signature that was found to be right, and whose it is.
 #[derive(Clone, Debug)]
 pub struct Accepted {
@@ -61,12 +70,12 @@ impl Workshop {
     ///
     /// # Errors
     /// The refusal; `INTERNAL` when the document cannot be read.
-    pub fn verify(&self, profile: &Profile, open: Open<'_>) -> Result<Vec<Accepted>, Refusal> {
+    pub fn verify(&self, profile: &Profile, source: Source<'_>) -> Result<Vec<Accepted>, Refusal> {
         match profile {
-            Profile::Enveloped => self.enveloped(open, None),
-            Profile::Receipt => self.enveloped(open, Some((receipt::NAMESPACE, "Receipt"))),
+            Profile::Enveloped => self.enveloped(source, None),
+            Profile::Receipt => self.enveloped(source, Some((receipt::NAMESPACE, "Receipt"))),
             _ => {
-                let document = whole(open)?;
+                let document = whole(source.open)?;
                 let plan = self.plan(profile, &document)?;
                 self.message(profile, &plan, &document)
             }
@@ -88,10 +97,10 @@ impl Workshop {
     /// A document signed as a whole, read once or twice in constant memory.
     fn enveloped(
         &self,
-        open: Open<'_>,
+        source: Source<'_>,
         root: Option<(&str, &str)>,
     ) -> Result<Vec<Accepted>, Refusal> {
-        let signature = self.enveloped_digest(open, root)?;
+        let signature = self.enveloped_digest(source, root)?;
         let signer = self.store.verify(&signature, self.at)?;
         Ok(vec![Accepted { role: Role::System, signature, signer }])
     }
@@ -102,12 +111,12 @@ impl Workshop {
     /// What is wrong with it.
     pub fn enveloped_digest(
         &self,
-        open: Open<'_>,
+        source: Source<'_>,
         root: Option<(&str, &str)>,
     ) -> Result<EnvelopedSignature, Refusal> {
-        let mut profile = xmldsig::Profile::default();
+        let mut profile = xmldsig::Profile::guess(source.tail);
         for _ in 0..2 {
-            let source = Transcoder::new(open().map_err(|error| unreadable(&error))?);
+            let document = Transcoder::new((source.open)().map_err(|error| unreadable(&error))?);
             let mut watch = |event: &Event<'_>, at: At<'_>| match (root, event) {
                 (Some((namespace, local)), Event::Start(start))
                     if start.depth() == 1 && !start.is(namespace, local) =>
@@ -116,7 +125,7 @@ impl Workshop {
                 }
                 _ => Ok(()),
             };
-            match verify_enveloped(source, envelope(), &profile, &mut watch)? {
+            match verify_enveloped(document, envelope(), &profile, &mut watch)? {
                 Outcome::Signed(signature) => return Ok(signature),
                 Outcome::Again(other) => profile = other,
             }

@@ -60,6 +60,7 @@ impl Supplier {
             limited: false,
             strict_checksums: false,
             test_packages: false,
+            other_encodings: false,
         };
         let certificate = Facts::read(self.signer.certificate_der())?;
         admin.register_supplier(&new, &[certificate]).await?;

@@ -20,6 +20,7 @@ pub(super) async fn register(exchange: &Exchange, keys: &Keys) -> Result<()> {
             limited: false,
             strict_checksums: false,
             test_packages: false,
+            other_encodings: false,
         };
         let certificate = Facts::read(&keys.supplier_pem(supplier)?)?;
         admin.register_supplier(&new, &[certificate]).await?;

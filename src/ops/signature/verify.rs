@@ -1,14 +1,15 @@
 //! `signature verify`: one JSON object a file.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::exchange::workshop::{Accepted, Profile, Workshop};
+use crate::codec::xmldsig::TAIL;
+use crate::exchange::workshop::{Accepted, Profile, Source, Workshop};
 use crate::model::refusal::Refusal;
 use crate::ops::output::say_json;
 use crate::ops::package::describe;
@@ -59,9 +60,9 @@ pub fn verify(files: &[PathBuf], profile: &Profile, judge: &Judge) -> Result<boo
     let mut good = true;
     for file in files {
         let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(File::open(file)?)) };
-        let verdict = match open() {
+        let verdict = match tail(file) {
             Err(error) => unreadable(&error),
-            Ok(_) => match workshop.verify(profile, &open) {
+            Ok(tail) => match workshop.verify(profile, Source { open: &open, tail: &tail }) {
                 Ok(accepted) => accepted_json(&accepted),
                 Err(refusal) => refused_json(&refusal),
             },
@@ -70,6 +71,16 @@ pub fn verify(files: &[PathBuf], profile: &Profile, judge: &Judge) -> Result<boo
         say_json(&named(file, verdict))?;
     }
     Ok(good)
+}
+
+/// The end of a file.
+fn tail(file: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(file)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL as u64)))?;
+    let mut tail = Vec::new();
+    file.take(TAIL as u64).read_to_end(&mut tail)?;
+    Ok(tail)
 }
 
 fn named(file: &Path, mut verdict: Value) -> Value {

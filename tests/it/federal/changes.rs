@@ -181,6 +181,7 @@ async fn apply(
         limited: false,
         strict_checksums: false,
         test_packages: false,
+        other_encodings: false,
         created_at: Clock::System.now(),
     };
     let header = Header {

@@ -132,6 +132,7 @@ impl Site {
                 limited: false,
                 strict_checksums: false,
                 test_packages: false,
+                other_encodings: false,
             };
             let certificate = facts(self.keys.supplier_pem(supplier).unwrap());
             admin.register_supplier(&new, &[certificate]).await.unwrap();
