@@ -1,11 +1,11 @@
 //! From a parsed command line to the function that does it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::check;
 use crate::app::cli::{
-    self, Audit, Authority, Cli, Command, Demo, Dictionary, Federal, JudgeBy, Package,
+    self, Audit, Authority, Cli, Command, Demo, Dictionary, Federal, JudgeBy, KeyBy, Package,
     PackageFilter, PackageName, Signature, Supplier,
 };
 use crate::app::service::{Roles, Service};
@@ -19,13 +19,14 @@ use crate::ops;
 use crate::ops::demo;
 use crate::ops::output::say;
 use crate::ops::package::Chosen;
-use crate::ops::signature::Stage;
+use crate::ops::signature::{Key, Stage};
 use crate::ops::simulate::{self, Region};
 use crate::storage::db::Db;
 use crate::storage::ids::Ids;
 use crate::storage::journal::list::Filter;
 use crate::storage::migrate;
 use crate::telemetry::{LogFormat, start_logging};
+use crate::trust::pkcs11::Locator;
 
 /// Connections of a command that works on the database itself.
 const CONNECTIONS: u32 = 2;
@@ -82,12 +83,40 @@ fn signature(command: &Signature) -> Result<bool> {
         Signature::Verify { files, judge: by } => {
             ops::signature::verify(files, &by.profile, &judge(by))
         }
+        Signature::Explain { file, judge: by, stages } => {
+            ops::signature::explain(file, &by.profile, &judge(by), stages.as_deref())
+        }
+        Signature::Sign { file, profile, key, algorithm, smev, output } => {
+            let key = signing_key(key)?;
+            ops::signature::sign(file, profile, &key, *algorithm, *smev, output.as_deref())?;
+            Ok(true)
+        }
         Signature::Transform { file, stage } => {
             let canonical = stage == "c14n";
             let stage = if canonical { Stage::Canonical } else { Stage::Smev };
             ops::signature::transform(file, stage, std::io::stdout().lock())?;
             Ok(true)
         }
+    }
+}
+
+/// The key that the options name.
+fn signing_key(by: &KeyBy) -> Result<Key> {
+    let KeyBy { key, certificate, pkcs12, password_file, pkcs11_module, token, token_key } = by;
+    let certificate = certificate.clone();
+    if let Some(file) = pkcs12 {
+        return Ok(Key::Pkcs12 { file: file.clone(), password: password_file.clone() });
+    }
+    if let (Some(module), Some(token), Some(key), Some(pin_file), Some(certificate)) =
+        (pkcs11_module, token, token_key, password_file, &certificate)
+    {
+        let (module, token) = (module.clone(), token.clone());
+        let locator = Locator { module, token, key: key.clone(), pin_file: pin_file.clone() };
+        return Ok(Key::Token(locator, certificate.clone()));
+    }
+    match (key.clone(), certificate) {
+        (Some(key), Some(certificate)) => Ok(Key::Pem { key, certificate }),
+        _ => bail!("нужен ключ: --key и --certificate, --pkcs12 или --pkcs11-module"),
     }
 }
 

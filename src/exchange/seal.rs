@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use openssl::error::ErrorStack;
-
 use crate::codec::smev3::{self, Participant};
 use crate::codec::soap;
 use crate::codec::xmldsig::{Detached, SignError};
 use crate::trust::Signer;
+use crate::trust::signer::KeyError;
 
 /// Why a message was not signed.
 #[derive(Debug, thiserror::Error)]
 #[error("a message could not be signed")]
-pub struct SealError(#[source] Box<SignError<ErrorStack>>);
+pub struct SealError(#[source] Box<SignError<KeyError>>);
 
 /// Our key and our name in the exchange. Cheap to clone.
 #[derive(Clone, Debug)]

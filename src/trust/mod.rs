@@ -7,6 +7,7 @@ pub mod crl;
 mod der;
 pub mod folder;
 pub mod gost;
+pub mod pkcs11;
 pub mod signer;
 pub mod store;
 pub mod suite;

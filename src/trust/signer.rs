@@ -1,7 +1,9 @@
 //! Our own key: what signs receipts, answers, and packages of the simulator.
 
 use std::io::Read;
+use std::sync::Arc;
 
+use cryptoki::object::ObjectHandle;
 use openssl::bn::BigNumRef;
 use openssl::ec::EcKey;
 use openssl::ecdsa::EcdsaSig;
@@ -14,8 +16,9 @@ use openssl::rsa::Padding;
 use openssl::sign::RsaPssSaltlen;
 use openssl::x509::X509;
 
-use super::gost;
-use super::suite::sha256;
+use super::pkcs11::{Locator, Token, TokenError};
+use super::suite::{OpenSsl, PublicKey, Suite, sha256};
+use super::{cms, gost};
 use crate::codec::digest::Digest;
 use crate::codec::xmldsig::{
     Detached, Recipe, SignError, SignatureAlgorithm, enveloped_signature, sign_detached,
@@ -34,9 +37,23 @@ pub enum SignerError {
     /// Neither RSA nor ECDSA on P-256 or P-384 nor GOST R 34.10-2012.
     #[error("the key must be RSA, ECDSA P-256 or P-384, or GOST R 34.10-2012 with its engine")]
     Kind,
+    /// The token is not there, or does not have the key.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The key does not make signatures of the algorithm asked for.
     #[error("the key does not make signatures of this algorithm")]
     Algorithm,
+}
+
+/// Why a key did not sign.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// OpenSSL's: the machine is out of something.
+    #[error(transparent)]
+    OpenSsl(#[from] ErrorStack),
+    /// The token's.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// A key in the form that signs without a look-up.
@@ -46,6 +63,7 @@ enum PrivateKey {
     /// On P-256 or P-384, with the bytes of each of r and s.
     Ec(EcKey<Private>, i32),
     Gost(PKey<Private>),
+    Token(Arc<Token>, ObjectHandle),
 }
 
 /// A private key with its certificate.
@@ -75,6 +93,29 @@ impl Signer {
         let parsed = Pkcs12::from_der(file)?.parse2(password)?;
         let key = parsed.pkey.ok_or(SignerError::Kind)?;
         Self::from_parts(key, &parsed.cert.ok_or(SignerError::Mismatch)?)
+    }
+
+    /// Takes a key of a token, whose certificate is given, PEM.
+    ///
+    /// # Errors
+    /// [`SignerError`]; that the certificate is of another key shows when it signs here for the
+    /// first time.
+    pub fn from_token(locator: &Locator, certificate: &[u8]) -> Result<Self, SignerError> {
+        let certificate = X509::from_pem(certificate)?;
+        let token = Arc::new(Token::open(locator)?);
+        let key = token.key(&locator.key)?;
+        let public = PublicKey::admit(&certificate.public_key()?).map_err(|_| SignerError::Kind)?;
+        let algorithm = match public {
+            PublicKey::Rsa(_) => SignatureAlgorithm::RsaSha256,
+            PublicKey::P256(_) => SignatureAlgorithm::EcdsaSha256,
+            PublicKey::P384(_) => SignatureAlgorithm::EcdsaSha384,
+            PublicKey::Gost(..) => return Err(SignerError::Kind),
+        };
+        let trial = token.sign(key, algorithm, b"trial")?;
+        let right = OpenSsl.verify(algorithm, &public, b"trial", &trial);
+        right.map_err(|_| SignerError::Mismatch)?;
+        let key = PrivateKey::Token(token, key);
+        Ok(Self { key, algorithm, certificate_der: certificate.to_der()? })
     }
 
     fn from_parts(key: PKey<Private>, certificate: &X509) -> Result<Self, SignerError> {
@@ -115,7 +156,8 @@ impl Signer {
                 | SignatureAlgorithm::RsaPssSha256
                 | SignatureAlgorithm::RsaPssSha512
         );
-        let fits = algorithm == self.algorithm || (rsa && matches!(self.key, PrivateKey::Rsa(_)));
+        let of_rsa = self.algorithm == SignatureAlgorithm::RsaSha256;
+        let fits = algorithm == self.algorithm || (rsa && of_rsa);
         self.algorithm = algorithm;
         if fits { Ok(self) } else { Err(SignerError::Algorithm) }
     }
@@ -138,11 +180,24 @@ impl Signer {
         &self.certificate_der
     }
 
+    /// Signs a file of a message; gives a detached PKCS#7, DER, which a key in a token does not make.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn sign_file(&self, file: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let key = match &self.key {
+            PrivateKey::Rsa(key) | PrivateKey::Gost(key) => key.clone(),
+            PrivateKey::Ec(key, _) => PKey::from_ec_key(key.clone())?,
+            PrivateKey::Token(..) => return Err(TokenError::Algorithm.into()),
+        };
+        Ok(cms::sign(&X509::from_der(&self.certificate_der)?, &key, file)?)
+    }
+
     /// Signs bytes; gives the raw value as XML signatures have it.
     ///
     /// # Errors
-    /// OpenSSL's, when the machine is out of something.
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    /// [`KeyError`].
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let digest = || Digest::of(self.algorithm.digest(), message);
         match &self.key {
             PrivateKey::Ec(key, half) => {
@@ -153,7 +208,8 @@ impl Signer {
                 let padded = |number: &BigNumRef| number.to_vec_padded(*half);
                 Ok([padded(signature.r())?, padded(signature.s())?].concat())
             }
-            PrivateKey::Gost(key) => gost::sign(key, &digest()),
+            PrivateKey::Gost(key) => Ok(gost::sign(key, &digest())?),
+            PrivateKey::Token(token, key) => Ok(token.sign(*key, self.algorithm, message)?),
             PrivateKey::Rsa(key) => {
                 let (hash, pss) = match self.algorithm {
                     SignatureAlgorithm::RsaPssSha256 => (MessageDigest::sha256(), true),
@@ -167,7 +223,7 @@ impl Signer {
                     signer.set_rsa_mgf1_md(hash)?;
                     signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
                 }
-                signer.sign_oneshot_to_vec(message)
+                Ok(signer.sign_oneshot_to_vec(message)?)
             }
         }
     }
@@ -180,20 +236,20 @@ impl Signer {
     /// Signs a document as a whole.
     ///
     /// # Errors
-    /// The document is not well-formed or has a signature, or OpenSSL's.
-    pub fn sign_enveloped(&self, xml: &[u8]) -> Result<Vec<u8>, SignError<ErrorStack>> {
+    /// The document is not well-formed or has a signature, or [`KeyError`].
+    pub fn sign_enveloped(&self, xml: &[u8]) -> Result<Vec<u8>, SignError<KeyError>> {
         self.sign_enveloped_by(xml, &self.recipe())
     }
 
     /// The same by a recipe, whose algorithm must be the signer's.
     ///
     /// # Errors
-    /// The document is not well-formed or has a signature, or OpenSSL's.
+    /// The document is not well-formed or has a signature, or [`KeyError`].
     pub fn sign_enveloped_by(
         &self,
         xml: &[u8],
         recipe: &Recipe,
-    ) -> Result<Vec<u8>, SignError<ErrorStack>> {
+    ) -> Result<Vec<u8>, SignError<KeyError>> {
         sign_enveloped(xml, recipe, &self.certificate_der, |bytes| self.sign(bytes))
     }
 
@@ -201,11 +257,11 @@ impl Signer {
     /// document is read once, in constant memory.
     ///
     /// # Errors
-    /// The document is not well-formed or has a signature, or OpenSSL's.
+    /// The document is not well-formed or has a signature, or [`KeyError`].
     pub fn enveloped_signature(
         &self,
         xml: impl Read,
-    ) -> Result<(u64, String), SignError<ErrorStack>> {
+    ) -> Result<(u64, String), SignError<KeyError>> {
         let recipe = self.recipe();
         enveloped_signature(xml, &recipe, &self.certificate_der, |bytes| self.sign(bytes))
     }
@@ -213,25 +269,25 @@ impl Signer {
     /// Signs one element of a message.
     ///
     /// # Errors
-    /// The message lacks the element or the holder, or OpenSSL's.
+    /// The message lacks the element or the holder, or [`KeyError`].
     pub fn sign_detached(
         &self,
         xml: &[u8],
         place: Detached<'_>,
-    ) -> Result<Vec<u8>, SignError<ErrorStack>> {
+    ) -> Result<Vec<u8>, SignError<KeyError>> {
         self.sign_detached_by(xml, place, &self.recipe())
     }
 
     /// The same by a recipe, whose algorithm must be the signer's.
     ///
     /// # Errors
-    /// The message lacks the element or the holder, or OpenSSL's.
+    /// The message lacks the element or the holder, or [`KeyError`].
     pub fn sign_detached_by(
         &self,
         xml: &[u8],
         place: Detached<'_>,
         recipe: &Recipe,
-    ) -> Result<Vec<u8>, SignError<ErrorStack>> {
+    ) -> Result<Vec<u8>, SignError<KeyError>> {
         sign_detached(xml, place, recipe, &self.certificate_der, |bytes| self.sign(bytes))
     }
 }

@@ -162,6 +162,19 @@ impl TrustStore {
         Ok(signer)
     }
 
+    /// Whether a value is right over bytes by the key of a certificate, whoever issued that.
+    pub fn value_is_right(
+        &self,
+        algorithm: SignatureAlgorithm,
+        certificate: &[u8],
+        message: &[u8],
+        value: &[u8],
+    ) -> bool {
+        let key = X509::from_der(certificate).and_then(|certificate| certificate.public_key());
+        let key = key.ok().and_then(|key| PublicKey::admit(&key).ok());
+        key.is_some_and(|key| self.suite.verify(algorithm, &key, message, value).is_ok())
+    }
+
     /// Judges a detached PKCS#7 over a file: its value, then its certificate.
     ///
     /// # Errors

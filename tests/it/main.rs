@@ -28,5 +28,6 @@ mod registry;
 mod replay;
 mod schema;
 mod signature;
+mod signing;
 mod stack;
 mod xml_oracle;

@@ -1,8 +1,7 @@
 //! Our canonical forms and signatures against those of independent libraries.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use chrono::{TimeZone as _, Utc};
 use kontingent::codec::c14n::Method;
@@ -12,21 +11,13 @@ use kontingent::codec::xmldsig::{Envelope, verify_bytes};
 use kontingent::trust::certificate::Facts;
 use kontingent::trust::{Signer, TrustStore};
 
+use crate::interop::python;
+
 /// Random documents compared.
-const DOCUMENTS: usize = 400;
+const DOCUMENTS: usize = 10_000;
 
 fn oracle(arguments: &[&str]) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let made = Command::new(root.join("deploy/dev/python")).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let folder = PathBuf::from(String::from_utf8(made.stdout).unwrap().trim());
-    let output = Command::new(folder.join("bin/python"))
-        .arg(root.join("tests/it/interop/xml_oracle.py"))
-        .args(arguments)
-        .current_dir(root)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python("xml_oracle.py", arguments);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 
-pub use signature::{JudgeBy, Signature};
+pub use signature::{JudgeBy, KeyBy, Signature};
 
 /// Regional segment of the federal learner-contingent system.
 #[derive(Debug, Parser)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
+use crate::codec::xmldsig::SignatureAlgorithm;
 use crate::exchange::workshop::Profile;
 
 /// `signature`.
@@ -19,6 +20,38 @@ pub enum Signature {
         #[command(flatten)]
         judge: JudgeBy,
     },
+    /// Tell every stage of checking one document, in Russian.
+    Explain {
+        /// The signed document.
+        file: PathBuf,
+        /// What it is judged by.
+        #[command(flatten)]
+        judge: JudgeBy,
+        /// Folder for the bytes of each stage.
+        #[arg(long)]
+        stages: Option<PathBuf>,
+    },
+    /// Sign a document: as a whole (`enveloped`), or one element of a message (`detached:…`, `smev3`).
+    Sign {
+        /// The document.
+        file: PathBuf,
+        /// `enveloped`, `detached:{namespace}Element`, whose second child holds the signature, or
+        /// `smev3`.
+        #[arg(long)]
+        profile: Profile,
+        /// With which key.
+        #[command(flatten)]
+        key: KeyBy,
+        /// `rsa-sha256`, `rsa-sha512`, `rsa-pss-sha256` or `rsa-pss-sha512`; other keys have one each.
+        #[arg(long, value_parser = algorithm)]
+        algorithm: Option<SignatureAlgorithm>,
+        /// With the transform of SMEV; always so with `smev3`.
+        #[arg(long)]
+        smev: bool,
+        /// File to write; standard output by default.
+        #[arg(long)]
+        output: Option<PathBuf>,
+    },
     /// Write the exact octets that would be hashed of the document element.
     Transform {
         /// The document.
@@ -27,6 +60,42 @@ pub enum Signature {
         #[arg(long, default_value = "smev", value_parser = ["c14n", "smev"])]
         stage: String,
     },
+}
+
+fn algorithm(name: &str) -> Result<SignatureAlgorithm, String> {
+    match name {
+        "rsa-sha256" => Ok(SignatureAlgorithm::RsaSha256),
+        "rsa-sha512" => Ok(SignatureAlgorithm::RsaSha512),
+        "rsa-pss-sha256" => Ok(SignatureAlgorithm::RsaPssSha256),
+        "rsa-pss-sha512" => Ok(SignatureAlgorithm::RsaPssSha512),
+        _ => Err("rsa-sha256, rsa-sha512, rsa-pss-sha256, rsa-pss-sha512".to_owned()),
+    }
+}
+
+/// Where the key of a signature is: PEM files, a PKCS#12 file, or a token.
+#[derive(Debug, Args)]
+pub struct KeyBy {
+    /// PEM file with the private key.
+    #[arg(long, requires = "certificate", conflicts_with_all = ["pkcs12", "pkcs11_module"])]
+    pub key: Option<PathBuf>,
+    /// PEM file with the certificate of the key.
+    #[arg(long)]
+    pub certificate: Option<PathBuf>,
+    /// PKCS#12 file with key and certificate.
+    #[arg(long, conflicts_with = "pkcs11_module")]
+    pub pkcs12: Option<PathBuf>,
+    /// File with the password of the PKCS#12 file, or with the PIN of the token.
+    #[arg(long)]
+    pub password_file: Option<PathBuf>,
+    /// Library of a PKCS#11 token.
+    #[arg(long, requires_all = ["token", "token_key", "password_file", "certificate"])]
+    pub pkcs11_module: Option<PathBuf>,
+    /// Label of the token.
+    #[arg(long)]
+    pub token: Option<String>,
+    /// Label of the key in the token.
+    #[arg(long)]
+    pub token_key: Option<String>,
 }
 
 /// What documents are judged by.

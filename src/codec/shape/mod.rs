@@ -9,11 +9,13 @@ mod smev3;
 
 use chrono::{DateTime, Utc};
 
+use super::form::Form;
 use super::node::Node;
 use super::soap;
 use super::xml::Limits;
 use super::xmldsig::{
-    DSIG, Detached, EnvelopedSignature, Name, Placement, verify_detached, verify_with_token,
+    DSIG, Detached, EnvelopedSignature, Look, Name, Placement, look, octets_of, verify_detached,
+    verify_with_token,
 };
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -55,6 +57,8 @@ pub struct Spot {
     shared: bool,
     /// Namespace of the id of the signed element.
     id_namespace: &'static str,
+    /// The reference may be to the document as a whole.
+    whole: bool,
     /// Certificates by id, when the signature refers to a token of its header.
     tokens: Option<Vec<(String, Vec<u8>)>>,
 }
@@ -128,6 +132,27 @@ pub fn detached(document: &[u8], namespace: &str, local: &str) -> Result<Plan, R
     Ok(Plan { spots: vec![spot], ..Plan::default() })
 }
 
+/// Where the signature of [`detached`] goes in a message that has none yet: into the second child of
+/// the operation, which must be empty.
+///
+/// # Errors
+/// What is wrong with the XML or the envelope; `OPERATION_UNKNOWN`; `SIG_STRUCTURE` without two
+/// children.
+pub fn unsigned(document: &[u8], namespace: &str, local: &str) -> Result<Spot, Refusal> {
+    let root = Node::document(document, limits())?;
+    let operation = operation(&root)?;
+    if !operation.is(namespace, local) {
+        return Err(RefusalCode::OperationUnknown.into());
+    }
+    let path = operation_path(operation);
+    match operation.children.as_slice() {
+        [signed, holder] if holder.children.is_empty() => {
+            Ok(Spot::new(Role::System, below(&path, signed), below(&path, holder)))
+        }
+        _ => Err(Refusal::new(RefusalCode::SigStructure).at(operation.place)),
+    }
+}
+
 /// Limits of messages, which are small and in memory: instructions may stand in them, and a file
 /// in base64 is one text.
 pub fn limits() -> Limits {
@@ -136,7 +161,7 @@ pub fn limits() -> Limits {
 
 impl Spot {
     fn new(role: Role, signed: Path, holder: Path) -> Self {
-        Self { role, signed, holder, shared: false, id_namespace: "", tokens: None }
+        Self { role, signed, holder, shared: false, id_namespace: "", whole: false, tokens: None }
     }
 
     /// Judges the structure of the signature and compares its digest.
@@ -146,23 +171,79 @@ impl Spot {
     pub fn verify(&self, document: &[u8], limits: Limits) -> Result<EnvelopedSignature, Refusal> {
         let (signed, holder) = (names(&self.signed), names(&self.holder));
         let place = Detached { signed: &signed, holder: &holder };
-        let placement = Placement { shared: self.shared, id_namespace: self.id_namespace };
+        let placement = self.placement();
         let Some(tokens) = &self.tokens else {
             return verify_detached(document, place, placement, limits);
         };
         let (mut signature, id) = verify_with_token(document, place, placement, limits)?;
-        let mut found = tokens.iter().filter(|(token, _)| *token == id);
-        match (found.next(), found.next()) {
-            (Some((_, certificate)), None) => signature.certificates = vec![certificate.clone()],
-            (Some(_), Some(_)) => return Err(RefusalCode::SigDuplicateId.into()),
-            (None, _) => return Err(RefusalCode::SigKeyInfo.into()),
-        }
+        signature.certificates = vec![of_token(tokens, &id)?];
         Ok(signature)
     }
 
-    /// The paths as names.
+    /// The signature of a document as a whole, a child of its root, whose name is given.
+    pub fn of_root(namespace: &str, local: &str) -> Self {
+        let root = vec![(namespace.to_owned(), local.to_owned())];
+        Self { shared: true, whole: true, ..Self::new(Role::System, root.clone(), root) }
+    }
+
+    /// Reads what the signature says, before anything of it is compared.
+    ///
+    /// # Errors
+    /// What is wrong with its structure or with what it refers to.
+    pub fn look(&self, document: &[u8], limits: Limits) -> Result<Look, Refusal> {
+        let (signed, holder) = (names(&self.signed), names(&self.holder));
+        let place = Detached { signed: &signed, holder: &holder };
+        let mut look = look(document, place, self.placement(), limits)?;
+        if let (Some(id), Some(tokens)) = (&look.token, &self.tokens) {
+            look.signature.certificates = vec![of_token(tokens, id)?];
+        }
+        Ok(look)
+    }
+
+    /// The octets that are hashed of what must be signed.
+    ///
+    /// # Errors
+    /// What is wrong with the document; `SIG_C14N`.
+    pub fn octets(
+        &self,
+        document: &[u8],
+        enveloped: bool,
+        limits: Limits,
+        form: &Form,
+    ) -> Result<Vec<u8>, Refusal> {
+        let (signed, holder) = (names(&self.signed), names(&self.holder));
+        octets_of(document, &signed, enveloped.then_some(&holder[..]), limits, form)
+    }
+
+    /// The same signature over another element.
+    #[must_use]
+    pub fn signing(&self, signed: Path) -> Self {
+        Self { signed, ..self.clone() }
+    }
+
+    /// Names from the root to what must be signed.
     pub fn signed_names(&self) -> Vec<Name<'_>> {
         names(&self.signed)
+    }
+
+    /// Names from the root to what holds the signature.
+    pub fn holder_names(&self) -> Vec<Name<'_>> {
+        names(&self.holder)
+    }
+
+    fn placement(&self) -> Placement<'_> {
+        let Self { shared, id_namespace, whole, .. } = *self;
+        Placement { shared, id_namespace, whole }
+    }
+}
+
+/// The certificate of the only token with this id.
+fn of_token(tokens: &[(String, Vec<u8>)], id: &str) -> Result<Vec<u8>, Refusal> {
+    let mut found = tokens.iter().filter(|(token, _)| token == id);
+    match (found.next(), found.next()) {
+        (Some((_, certificate)), None) => Ok(certificate.clone()),
+        (Some(_), Some(_)) => Err(RefusalCode::SigDuplicateId.into()),
+        (None, _) => Err(RefusalCode::SigKeyInfo.into()),
     }
 }
 

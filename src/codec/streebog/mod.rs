@@ -74,13 +74,10 @@ impl Streebog {
             let block = words(&self.rest);
             self.absorb(&block, 512);
         }
-        let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
-        for block in &mut blocks {
-            let mut whole = [0; BLOCK_BYTES];
-            whole.copy_from_slice(block);
-            self.absorb(&words(&whole), 512);
+        let (blocks, rest) = bytes.as_chunks();
+        for block in blocks {
+            self.absorb(&words(block), 512);
         }
-        let rest = blocks.remainder();
         self.rest[..rest.len()].copy_from_slice(rest);
         self.held = rest.len();
     }
@@ -99,7 +96,10 @@ impl Streebog {
 
     fn absorb(&mut self, block: &Block, bits: u64) {
         (self.compress)(&mut self.state, &self.counter, block);
-        add(&mut self.counter, &[bits, 0, 0, 0, 0, 0, 0, 0]);
+        let (low, carry) = self.counter[0].overflowing_add(bits);
+        self.counter[0] = low;
+        // Over two exbibytes.
+        self.counter[1] += u64::from(carry);
         add(&mut self.sum, block);
     }
 }

@@ -103,7 +103,7 @@ impl SignatureAlgorithm {
 }
 
 /// The identifier of a hash.
-pub(super) fn digest_uri(digest: DigestAlgorithm) -> &'static str {
+pub fn digest_uri(digest: DigestAlgorithm) -> &'static str {
     uri_of(&DIGESTS, digest)
 }
 

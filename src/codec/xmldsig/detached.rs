@@ -3,8 +3,8 @@
 
 use super::grammar::{Grammar, Ids, Parsed};
 use super::{DSIG, EnvelopedSignature, Profile};
-use crate::codec::c14n::Inherited;
-use crate::codec::digest::DigestAlgorithm;
+use crate::codec::c14n::{Inherited, Sink};
+use crate::codec::digest::{Digest, DigestAlgorithm};
 use crate::codec::form::{Form, FormWriter};
 use crate::codec::xml::{Event, Limits, Reader};
 use crate::model::refusal::{Refusal, RefusalCode};
@@ -29,6 +29,8 @@ pub struct Placement<'a> {
     pub shared: bool,
     /// Namespace of the attribute that is the id of the signed element; none by default.
     pub id_namespace: &'a str,
+    /// The reference may be to the document as a whole.
+    pub whole: bool,
 }
 
 /// Follows the names of open elements; an element counts as open through its end tag.
@@ -98,6 +100,53 @@ pub fn verify_with_token(
     let digest = digest_of(document, place.signed, leave_out, limits, parsed.digest, &form)?;
     let profile = Profile { digest: parsed.digest, form, document: false };
     parsed.signed(digest, profile).map(|signature| (signature, token))
+}
+
+/// What a signature says, before anything of it is compared: for those who want to know why it is
+/// refused.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The signature; `digest` is the one it claims.
+    pub signature: EnvelopedSignature,
+    /// What it refers to.
+    pub uri: String,
+    /// It leaves itself out of what it signs.
+    pub enveloped: bool,
+    /// Id of the token that has its certificate.
+    pub token: Option<String>,
+}
+
+/// Reads a signature and judges its structure and where it refers to.
+///
+/// # Errors
+/// As [`verify_detached`], but for a digest.
+pub fn look(
+    document: &[u8],
+    place: Detached<'_>,
+    placement: Placement<'_>,
+    limits: Limits,
+) -> Result<Look, Refusal> {
+    let (mut parsed, (enveloped, form)) = found(document, place, placement, limits)?;
+    let profile = Profile { digest: parsed.digest, form, document: false };
+    let (uri, token) = (std::mem::take(&mut parsed.uri), parsed.token.take());
+    let claimed = parsed.digest_value.clone();
+    Ok(Look { signature: parsed.signed(claimed, profile)?, uri, enveloped, token })
+}
+
+/// The octets that are hashed of an element, the signature in `leave_out` excepted.
+///
+/// # Errors
+/// What is wrong with the document; `SIG_C14N`.
+pub fn octets_of(
+    document: &[u8],
+    signed: &[Name<'_>],
+    leave_out: Option<&[Name<'_>]>,
+    limits: Limits,
+    form: &Form,
+) -> Result<Vec<u8>, Refusal> {
+    let mut octets = Vec::new();
+    write_signed(document, signed, leave_out, limits, form, &mut octets)?;
+    Ok(octets)
 }
 
 fn found(
@@ -183,7 +232,7 @@ fn signature(
     }
     let missing = if elsewhere { RefusalCode::SigWrapping } else { RefusalCode::SigMissing };
     let parsed = parsed.ok_or(missing)?;
-    ids.judge(&parsed.uri, false)?;
+    ids.judge(&parsed.uri, placement.whole)?;
     Ok(parsed)
 }
 
@@ -196,19 +245,19 @@ pub(super) fn digest_of(
     algorithm: DigestAlgorithm,
     form: &Form,
 ) -> Result<Vec<u8>, Refusal> {
-    let mut hash = crate::codec::digest::Digest::new(algorithm);
+    let mut hash = Digest::new(algorithm);
     write_signed(document, signed, leave_out, limits, form, &mut hash)?;
     Ok(hash.finish())
 }
 
 /// Writes what is hashed of the signed element, its own signature left out when a holder is named.
-pub(super) fn write_signed(
+fn write_signed(
     document: &[u8],
     signed: &[Name<'_>],
     leave_out: Option<&[Name<'_>]>,
     limits: Limits,
     form: &Form,
-    sink: impl crate::codec::c14n::Sink,
+    sink: impl Sink,
 ) -> Result<(), Refusal> {
     let mut reader = Reader::new(document, limits);
     let mut path = Path::default();

@@ -14,8 +14,10 @@ mod grammar;
 mod sign;
 
 pub use super::digest::DigestAlgorithm;
-pub use algorithm::SignatureAlgorithm;
-pub use detached::{Detached, Name, Placement, verify_detached, verify_with_token};
+pub use algorithm::{SignatureAlgorithm, digest_uri};
+pub use detached::{
+    Detached, Look, Name, Placement, look, octets_of, verify_detached, verify_with_token,
+};
 pub use enveloped::{Envelope, Outcome, Profile, TAIL, verify_bytes, verify_enveloped};
 pub use sign::{Recipe, SignError, enveloped_signature, sign_detached, sign_enveloped};
 

@@ -1,6 +1,8 @@
 //! The signature workshop: judges any signed document by a profile, without a database, and tells
 //! what it saw.
 
+mod diagnose;
+mod explain;
 mod profile;
 
 use std::io::{self, Read};
@@ -16,6 +18,7 @@ use crate::codec::xmldsig::{Envelope, EnvelopedSignature, Outcome, verify_envelo
 use crate::model::refusal::{Refusal, RefusalCode, refusal_of};
 use crate::trust::{SignerCertificate, TrustStore};
 
+pub use explain::{Explanation, Stage};
 pub use profile::{Profile, UnknownProfile};
 
 /// Largest message that is read whole; packages and receipts are read as a stream.

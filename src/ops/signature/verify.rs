@@ -74,7 +74,7 @@ pub fn verify(files: &[PathBuf], profile: &Profile, judge: &Judge) -> Result<boo
 }
 
 /// The end of a file.
-fn tail(file: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn tail(file: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(file)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL as u64)))?;

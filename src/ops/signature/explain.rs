@@ -1,0 +1,69 @@
+//! `signature explain`: each stage of checking one document, in Russian.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::verify::{Judge, tail};
+use crate::exchange::workshop::{Profile, Source};
+use crate::ops::output::say;
+use crate::ops::package::describe;
+
+/// Bytes of a stage that are shown; the rest goes to files.
+const SHOWN: usize = 600;
+
+/// Explains a document; says whether it is accepted. `stages` is a folder for the bytes of each
+/// stage.
+///
+/// # Errors
+/// A file that cannot be read or written.
+pub fn explain(
+    file: &Path,
+    profile: &Profile,
+    judge: &Judge,
+    stages: Option<&Path>,
+) -> Result<bool> {
+    let workshop = judge.workshop()?;
+    let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(File::open(file)?)) };
+    let tail = tail(file).with_context(|| format!("не читается {}", file.display()))?;
+    let told = workshop.explain(profile, Source { open: &open, tail: &tail });
+    say(file.display().to_string());
+    for (number, stage) in told.stages.iter().enumerate() {
+        let mark = if stage.refusal.is_some() { "НЕТ" } else { "да " };
+        say(format!("[{mark}] {}. {}", number + 1, stage.title));
+        stage.lines.iter().for_each(|line| say(format!("        {line}")));
+        if let Some(octets) = &stage.octets {
+            show(octets, number + 1, stages)?;
+        }
+        if let Some(refusal) = &stage.refusal {
+            say(format!("        {}", describe(refusal)));
+        }
+    }
+    match &told.refusal {
+        None => say("ИТОГ: подпись принята"),
+        Some(refusal) => say(format!("ИТОГ: отказ, {}", describe(refusal))),
+    }
+    told.hints.iter().for_each(|hint| say(format!("Похоже: {hint}")));
+    Ok(told.refusal.is_none())
+}
+
+/// Shows the beginning of a stage's bytes, and writes them all to the folder when there is one.
+fn show(octets: &[u8], number: usize, folder: Option<&Path>) -> Result<()> {
+    let text = String::from_utf8_lossy(&octets[..octets.len().min(SHOWN)]);
+    let more = if octets.len() > SHOWN { " …" } else { "" };
+    for line in text.lines() {
+        say(format!("        | {line}"));
+    }
+    if !more.is_empty() {
+        say(format!("        | … ещё {} байт", octets.len() - SHOWN));
+    }
+    if let Some(folder) = folder {
+        fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{number:02}.octets"));
+        fs::write(&path, octets).with_context(|| path.display().to_string())?;
+        say(format!("        записано в {}", path.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! Signatures that we make, judged by others: xmlsec1, and OpenSSL's engine over lxml's canonical octets.
+//! Keys come from PEM, PKCS#12 and a PKCS#11 token (SoftHSM).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::interop::python;
+use crate::signature::verify;
+
+const DOCUMENT: &str = "<p:Order xmlns:p=\"urn:example:order\" xmlns:unused=\"urn:unused\" Id=\"order\" b='2' a=\"1\">\n\
+    <p:Text>Ёлка &gt; &amp; ]]&gt; \t</p:Text><p:Empty/><p:Sum><![CDATA[<7>]]></p:Sum>\n</p:Order>";
+const TOKEN_LIBRARY: &str = "/usr/lib/softhsm/libsofthsm2.so";
+const PIN: &str = "1234";
+
+/// A folder with keys, a configuration of OpenSSL with the engine, and a token.
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self { dir: tempfile::tempdir().unwrap() };
+        fs::write(
+            bench.path("openssl.cnf"),
+            "openssl_conf = init\n[init]\nengines = engines\n[engines]\ngost = gost\n[gost]\nengine_id = gost\n\
+             default_algorithms = ALL\n[req]\ndistinguished_name = name\n[name]\n",
+        )
+        .unwrap();
+        let tokens = bench.path("tokens");
+        fs::create_dir(&tokens).unwrap();
+        let softhsm = format!("directories.tokendir = {}\n", tokens.display());
+        fs::write(bench.path("softhsm.conf"), softhsm).unwrap();
+        fs::write(bench.path("pin"), format!("{PIN}\n")).unwrap();
+        fs::write(bench.path("order.xml"), DOCUMENT).unwrap();
+        fs::create_dir(bench.path("trust")).unwrap();
+        fs::copy("fixtures/keys/ca.crt", bench.path("trust/ca.crt")).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Runs a tool in the folder.
+    fn run(&self, tool: &str, arguments: &str) -> Output {
+        Command::new(tool)
+            .args(arguments.split_whitespace())
+            .current_dir(&self.dir)
+            .env("OPENSSL_CONF", self.path("openssl.cnf"))
+            .env("SOFTHSM2_CONF", self.path("softhsm.conf"))
+            .output()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn good(&self, tool: &str, arguments: &str) -> Vec<u8> {
+        let output = self.run(tool, arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{tool} {arguments}: {errors}");
+        output.stdout
+    }
+
+    /// Makes a GOST authority and a key that it certifies.
+    fn gost_key(&self, name: &str, bits: &str, set: &str) {
+        let hash = format!("md_gost12_{bits}");
+        for (key, parameters) in [(format!("ca-{name}"), set), (name.to_owned(), set)] {
+            self.good(
+                "openssl",
+                &format!("genpkey -algorithm gost2012_{bits} -pkeyopt paramset:{parameters} -out {key}.key"),
+            );
+        }
+        self.good(
+            "openssl",
+            &format!(
+                "req -x509 -new -key ca-{name}.key -{hash} -subj /CN=ca-{name} -days 30 \
+                 -addext basicConstraints=critical,CA:TRUE -out trust/{name}.crt"
+            ),
+        );
+        self.good(
+            "openssl",
+            &format!("req -new -key {name}.key -{hash} -subj /CN={name} -out {name}.csr"),
+        );
+        fs::write(
+            self.path("leaf.ext"),
+            "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n",
+        )
+        .unwrap();
+        self.good(
+            "openssl",
+            &format!(
+                "x509 -req -in {name}.csr -{hash} -days 30 -CA trust/{name}.crt -CAkey ca-{name}.key \
+                 -CAcreateserial -extfile leaf.ext -out {name}.crt"
+            ),
+        );
+    }
+
+    /// Signs the order with these options of `signature sign`, into a file of this name.
+    #[track_caller]
+    fn sign(&self, name: &str, options: &str) {
+        let command =
+            format!("signature sign order.xml --profile enveloped --output {name} {options}");
+        self.good(env!("CARGO_BIN_EXE_kontingent"), &command);
+    }
+
+    /// Judges files by `signature verify`; all must be accepted.
+    #[track_caller]
+    fn accepted(&self, names: &[&str]) {
+        let files: Vec<String> =
+            names.iter().map(|name| self.path(name).to_str().unwrap().to_owned()).collect();
+        let trust = self.path("trust");
+        let (answers, content) =
+            verify(&files, &["--profile", "enveloped", "--trust", trust.to_str().unwrap()]);
+        assert!(content, "{answers:#?}");
+    }
+}
+
+fn fixture(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/keys");
+    let path = |end: &str| root.join(format!("{name}.{end}")).display().to_string();
+    format!("--key {} --certificate {}", path("key"), path("crt"))
+}
+
+#[test]
+fn what_we_sign_with_rsa_and_ecdsa_xmlsec_verifies() {
+    let bench = Bench::new();
+    let rsa = fixture("supplier-1");
+    for (name, options) in [
+        ("rsa.xml", rsa.clone()),
+        ("rsa-512.xml", format!("{rsa} --algorithm rsa-sha512")),
+        ("p256.xml", fixture("supplier-3")),
+        ("p384.xml", fixture("p384")),
+    ] {
+        bench.sign(name, &options);
+        let known = "--trusted-pem trust/ca.crt --id-attr:Id Order";
+        bench.good("xmlsec1", &format!("--verify {known} {name}"));
+        let broken = fs::read_to_string(bench.path(name)).unwrap().replace("<7>", "<8>");
+        fs::write(bench.path("broken.xml"), broken).unwrap();
+        assert!(!bench.run("xmlsec1", &format!("--verify {known} broken.xml")).status.success());
+        bench.accepted(&[name]);
+    }
+    // This version of xmlsec1 has no PSS.
+    bench.sign("pss.xml", &format!("{rsa} --algorithm rsa-pss-sha256 --smev"));
+    bench.sign("pss-512.xml", &format!("{rsa} --algorithm rsa-pss-sha512"));
+    bench.accepted(&["pss.xml", "pss-512.xml"]);
+    let p384 = bench.run(
+        env!("CARGO_BIN_EXE_kontingent"),
+        &format!(
+            "signature sign order.xml --profile enveloped {} --algorithm rsa-sha256",
+            fixture("p384")
+        ),
+    );
+    assert!(!p384.status.success());
+}
+
+#[test]
+fn what_we_sign_with_gost_the_engine_verifies_over_the_octets_of_another_canonicaliser() {
+    let bench = Bench::new();
+    for (name, bits, set) in [("tca", "256", "TCA"), ("xa", "256", "XA"), ("wide", "512", "A")] {
+        bench.gost_key(name, bits, set);
+        bench.sign(&format!("{name}.xml"), &format!("--key {name}.key --certificate {name}.crt"));
+        let (document, folder) = (bench.path(&format!("{name}.xml")), bench.dir.path());
+        python("signature_oracle.py", &[document.to_str().unwrap(), folder.to_str().unwrap()]);
+        let hash = format!("-md_gost12_{bits}");
+        let digest = bench.good("openssl", &format!("dgst {hash} -binary content"));
+        assert_eq!(digest, fs::read(bench.path("digest")).unwrap(), "{name}");
+        bench.good("openssl", &format!("x509 -in {name}.crt -pubkey -noout -out {name}.pub"));
+        let verify = format!("dgst {hash} -verify {name}.pub -signature value signed-info");
+        bench.good("openssl", &verify);
+        bench.sign(
+            &format!("{name}-smev.xml"),
+            &format!("--smev --key {name}.key --certificate {name}.crt"),
+        );
+        bench.accepted(&[&format!("{name}.xml"), &format!("{name}-smev.xml")]);
+    }
+}
+
+#[test]
+fn keys_come_from_pkcs_12_and_from_a_token_as_well() {
+    let bench = Bench::new();
+    let key = |name: &str| {
+        fs::canonicalize(format!("fixtures/keys/{name}")).unwrap().display().to_string()
+    };
+    bench.good(
+        "openssl",
+        &format!(
+            "pkcs12 -export -inkey {} -in {} -passout pass:{PIN} -out key.p12",
+            key("supplier-1.key"),
+            key("supplier-1.crt")
+        ),
+    );
+    bench.sign("pkcs12.xml", "--pkcs12 key.p12 --password-file pin");
+    bench.good(
+        "softhsm2-util",
+        &format!("--init-token --free --label bench --so-pin {PIN} --pin {PIN}"),
+    );
+    for (label, id, name) in [("rsa", "01", "supplier-1"), ("ec", "02", "supplier-3")] {
+        let pkcs8 =
+            format!("pkcs8 -topk8 -nocrypt -in {} -out {label}.key", key(&format!("{name}.key")));
+        bench.good("openssl", &pkcs8);
+        let import =
+            format!("--import {label}.key --token bench --label {label} --id {id} --pin {PIN}");
+        bench.good("softhsm2-util", &import);
+        let token = format!(
+            "--pkcs11-module {TOKEN_LIBRARY} --token bench --password-file pin --certificate {}",
+            key(&format!("{name}.crt"))
+        );
+        bench.sign(&format!("token-{label}.xml"), &format!("{token} --token-key {label}"));
+        if label == "rsa" {
+            let pss = format!("{token} --token-key rsa --algorithm rsa-pss-sha256");
+            bench.sign("token-pss.xml", &pss);
+        }
+        let other = format!("{token} --token-key none");
+        let refused = bench.run(
+            env!("CARGO_BIN_EXE_kontingent"),
+            &format!("signature sign order.xml --profile enveloped {other}"),
+        );
+        assert!(
+            String::from_utf8_lossy(&refused.stderr).contains("no private key is labelled none")
+        );
+    }
+    bench.accepted(&["pkcs12.xml", "token-rsa.xml", "token-pss.xml", "token-ec.xml"]);
+}
