@@ -34,6 +34,9 @@ pub struct Config {
     /// The key that signs receipts and federal answers.
     #[serde(default)]
     pub signing: Signing,
+    /// Whom we trust besides the authorities in the database.
+    #[serde(default)]
+    pub trust: Trust,
     /// What is taken and how much of it.
     #[serde(default)]
     pub limits: Limits,
@@ -121,10 +124,32 @@ impl Default for Health {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Signing {
-    /// PEM file with the private key (EC P-256 or RSA).
+    /// PEM file with the private key: RSA, EC P-256 or P-384, GOST R 34.10-2012.
     pub key_file: Option<PathBuf>,
-    /// PEM file with the certificate.
+    /// PEM file with the certificate; also of a key in a token.
     pub certificate_file: Option<PathBuf>,
+    /// PKCS#12 file with both instead.
+    pub pkcs12_file: Option<PathBuf>,
+    /// Library of a PKCS#11 token that has the key instead.
+    pub pkcs11_module: Option<PathBuf>,
+    /// Label of the token.
+    pub token: Option<String>,
+    /// Label of the key in the token.
+    pub token_key: Option<String>,
+    /// File with the password of the PKCS#12 file, or with the PIN of the token.
+    pub password_file: Option<PathBuf>,
+}
+
+/// `[trust]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trust {
+    /// Folder with certificates of authorities and lists of revoked certificates; read again when a
+    /// file changes.
+    pub folder: Option<PathBuf>,
+    /// Whether signers of an authority are refused when its list of revoked certificates is overdue.
+    /// Default no.
+    pub refuse_stale_crl: bool,
 }
 
 /// `[limits]`.
@@ -222,6 +247,7 @@ impl Config {
             http: Http { listen: any, ..Http::default() },
             health: Health { listen: any },
             signing: Signing::default(),
+            trust: Trust::default(),
             limits: Limits::default(),
             worker: Worker::default(),
             federal: Federal::default(),

@@ -7,6 +7,9 @@ use anyhow::{Result, ensure};
 
 use crate::config::Config;
 use crate::ops::output::say;
+use crate::trust::crl::Stale;
+use crate::trust::folder::Folder;
+use crate::trust::gost;
 
 /// Prints what holds, secrets left out; says whether every file that is named can be read.
 pub(super) fn report(config: &Config) -> Result<bool> {
@@ -40,6 +43,10 @@ pub(super) fn report(config: &Config) -> Result<bool> {
         ("signing.certificate_file", signing),
     ];
     let mut good = true;
+    if let Some(folder) = &config.trust.folder {
+        good &= trusted(folder);
+    }
+    say(format!("{:<24}{}", "подписи ГОСТ", verifies_gost()));
     for (key, file) in files {
         if let Some(error) = file.and_then(|file| readable_pem(file).err()) {
             say(format!("ОШИБКА: {key}: {error:#}"));
@@ -52,6 +59,33 @@ pub(super) fn report(config: &Config) -> Result<bool> {
         "Конфигурация неполна."
     });
     Ok(good)
+}
+
+/// Says what a folder of trust holds; whether it can be read.
+fn trusted(folder: &Path) -> bool {
+    match Folder::read(folder, Stale::Accept) {
+        Ok(found) => {
+            let (anchors, crls) = (found.anchors.len(), found.crls.len());
+            let other = found.ignored.len();
+            say(format!(
+                "{:<24}центров {anchors}, списков отзыва {crls}, прочих файлов {other}",
+                "trust.folder"
+            ));
+            true
+        }
+        Err(error) => {
+            say(format!("ОШИБКА: trust.folder: {error:#}"));
+            false
+        }
+    }
+}
+
+fn verifies_gost() -> &'static str {
+    if gost::available() {
+        "проверяются"
+    } else {
+        "НЕТ: не загружен модуль ГОСТ для OpenSSL"
+    }
 }
 
 fn readable_pem(file: &Path) -> Result<()> {

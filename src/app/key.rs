@@ -11,9 +11,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::config::Config;
+use crate::config::{Config, Signing};
 use crate::trust::Signer;
 use crate::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
+use crate::trust::pkcs11::Locator;
 
 /// How long a certificate made by ourselves is valid.
 const OWN_VALIDITY: TimeDelta = TimeDelta::days(3650);
@@ -21,6 +22,12 @@ const OWN_VALIDITY: TimeDelta = TimeDelta::days(3650);
 /// Reads the configured key and certificate; without configuration makes a pair once and keeps it.
 pub(super) fn signer(config: &Config, now: DateTime<Utc>) -> Result<Arc<Signer>> {
     let signing = &config.signing;
+    if let Some(file) = &signing.pkcs12_file {
+        return from_pkcs12(file, signing.password_file.as_deref());
+    }
+    if let Some(module) = &signing.pkcs11_module {
+        return from_token(module, signing);
+    }
     if let (Some(key), Some(certificate)) = (&signing.key_file, &signing.certificate_file) {
         return read(key, certificate);
     }
@@ -34,6 +41,34 @@ pub(super) fn signer(config: &Config, now: DateTime<Utc>) -> Result<Arc<Signer>>
         );
     }
     read(&key, &certificate)
+}
+
+fn from_pkcs12(file: &Path, password: Option<&Path>) -> Result<Arc<Signer>> {
+    let named = |path: &Path| path.display().to_string();
+    let password = match password {
+        Some(path) => fs::read_to_string(path).with_context(|| named(path))?,
+        None => String::new(),
+    };
+    let bytes = fs::read(file).with_context(|| named(file))?;
+    let signer = Signer::from_pkcs12(&bytes, password.trim_end_matches(['\r', '\n']))
+        .with_context(|| format!("{} does not give a signing key", named(file)))?;
+    Ok(Arc::new(signer))
+}
+
+fn from_token(module: &Path, signing: &Signing) -> Result<Arc<Signer>> {
+    let missing = |key: &'static str| format!("signing.pkcs11_module needs signing.{key}");
+    let locator = Locator {
+        module: module.to_owned(),
+        token: signing.token.clone().with_context(|| missing("token"))?,
+        key: signing.token_key.clone().with_context(|| missing("token_key"))?,
+        pin_file: signing.password_file.clone().with_context(|| missing("password_file"))?,
+    };
+    let certificate = signing.certificate_file.as_ref();
+    let certificate = certificate.with_context(|| missing("certificate_file"))?;
+    let pem = fs::read(certificate).with_context(|| certificate.display().to_string())?;
+    let signer = Signer::from_token(&locator, &pem)
+        .with_context(|| format!("the token {} does not give a signing key", locator.token))?;
+    Ok(Arc::new(signer))
 }
 
 fn read(key: &Path, certificate: &Path) -> Result<Arc<Signer>> {

@@ -15,6 +15,7 @@ use crate::app::health::{self, Probes};
 use crate::app::key;
 use crate::broker::{Doorbell, InProcess, Rabbit};
 use crate::codec::smev3::Participant;
+use crate::codec::streebog::Streebog;
 use crate::config::Config;
 use crate::exchange::answer::Desk;
 use crate::exchange::delivery::Settings;
@@ -28,6 +29,9 @@ use crate::model::clock::Clock;
 use crate::storage::db::Db;
 use crate::storage::migrate;
 use crate::telemetry::start_metrics;
+use crate::trust::crl::Stale;
+use crate::trust::folder::Watched;
+use crate::trust::gost;
 use crate::web;
 use crate::worker;
 
@@ -156,7 +160,24 @@ async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> {
     settings.concurrency = config.worker.concurrency;
     settings.gap_wait = Duration::from_secs(config.worker.gap_wait_seconds);
     let signer = key::signer(config, clock.now())?;
-    Ok(Exchange::new(Parts { db, clock, signer, doorbell, settings }))
+    let stale = if config.trust.refuse_stale_crl { Stale::Refuse } else { Stale::Accept };
+    let trust = config.trust.folder.clone().map(|path| Watched { path, stale });
+    tell_what_is_verified();
+    Ok(Exchange::new(Parts { db, clock, signer, trust, doorbell, settings }))
+}
+
+/// Says at the start which signatures can be verified here, and which cannot.
+fn tell_what_is_verified() {
+    let streebog = Streebog::kernel();
+    if gost::available() {
+        tracing::info!(streebog, "signatures verified: RSA, ECDSA, GOST R 34.10-2012");
+    } else {
+        tracing::warn!(
+            streebog,
+            "signatures verified: RSA, ECDSA; NOT GOST R 34.10-2012, for which OpenSSL has no engine here \
+             (Debian: libengine-gost-openssl)"
+        );
+    }
 }
 
 fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) -> Result<Router> {
@@ -175,8 +196,7 @@ fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) ->
             name: config.federal.name.clone(),
         };
         let seal = Seal::new(Arc::clone(exchange.signer()), own);
-        let (db, ids) = (exchange.db().clone(), exchange.ids().clone());
-        let desk = Desk::new(db, ids, exchange.clock(), seal)?;
+        let desk = Desk::new(exchange, seal)?;
         let settings = federal::Settings {
             public_url: config.http.public_url.clone(),
             limits,

@@ -14,6 +14,7 @@ use uuid::{ContextV1, Timestamp, Uuid};
 
 use crate::codec::federal;
 use crate::codec::smev3::{Provided, provided_response};
+use crate::exchange::Exchange;
 use crate::exchange::parties::{Parties, Picture};
 use crate::exchange::question::{self, Asker, QuestionError};
 use crate::exchange::seal::{Seal, SealError};
@@ -40,7 +41,7 @@ struct Inner {
     ids: Ids,
     clock: Clock,
     seal: Seal,
-    parties: Parties,
+    parties: Arc<Parties>,
     /// Makes message ids: node and clock sequence of UUIDs of version 1.
     node: [u8; 6],
     sequence: ContextV1,
@@ -95,19 +96,19 @@ impl From<DbError> for TakeError {
 }
 
 impl Desk {
-    /// Answers from this database, signing with this seal.
+    /// Answers from the exchange's database, trusting whom it trusts, signing with this seal.
     ///
     /// # Errors
     /// Those of the source of random numbers.
-    pub fn new(db: Db, ids: Ids, clock: Clock, seal: Seal) -> Result<Self, ErrorStack> {
+    pub fn new(exchange: &Exchange, seal: Seal) -> Result<Self, ErrorStack> {
         let mut random = [0; 8];
         rand_bytes(&mut random)?;
         let [node @ .., high, low] = random;
         let inner = Inner {
-            parties: Parties::new(db.clone()),
-            db,
-            ids,
-            clock,
+            parties: Arc::clone(&exchange.0.parties),
+            db: exchange.db().clone(),
+            ids: exchange.ids().clone(),
+            clock: exchange.clock(),
             seal,
             // A random node says so by the bit that no network card has.
             node: [node[0] | 1, node[1], node[2], node[3], node[4], node[5]],

@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod document;
 pub mod evidence;
 mod examine;
+pub mod expiry;
 mod parties;
 pub mod process;
 pub mod query;
@@ -38,10 +39,13 @@ use crate::exchange::commit::Pending;
 use crate::exchange::delivery::Settings;
 use crate::exchange::parties::Parties;
 use crate::model::clock::Clock;
+use crate::model::refusal::Refusal;
 use crate::storage::db::{Db, DbError};
 use crate::storage::ids::Ids;
 use crate::storage::journal::refusal::Refused;
 use crate::trust::Signer;
+use crate::trust::TrustStore;
+use crate::trust::folder::Watched;
 
 /// Packages waiting for a commit; more are held back at the doors.
 const COMMIT_QUEUE: usize = 1024;
@@ -66,6 +70,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Our key: signs receipts.
     pub signer: Arc<Signer>,
+    /// Folder with more authorities than the database has, and with lists of revoked certificates.
+    pub trust: Option<Watched>,
     /// Wakes the workers.
     pub doorbell: Doorbell,
     /// What the configuration says.
@@ -83,7 +89,7 @@ struct Inner {
     signer: Arc<Signer>,
     doorbell: Doorbell,
     settings: Settings,
-    parties: Parties,
+    parties: Arc<Parties>,
     registry: Registry,
     /// How the last accepted package was signed: most likely the next one is signed so too.
     expected: StdMutex<Profile>,
@@ -109,7 +115,7 @@ impl Exchange {
         Self(Arc::new(Inner {
             registry: Registry::new(parts.db.clone(), ids.clone()),
             ids,
-            parties: Parties::new(parts.db.clone()),
+            parties: Arc::new(Parties::new(parts.db.clone(), parts.trust)),
             db: parts.db,
             clock: parts.clock,
             signer: parts.signer,
@@ -137,6 +143,7 @@ impl Exchange {
         tracker.spawn(refused::run(self.clone(), stop.clone()));
         tracker.spawn(relay::run(self.clone(), stop.clone()));
         tracker.spawn(sweep::run(self.clone(), stop.clone()));
+        tracker.spawn(expiry::run(self.clone(), stop.clone()));
     }
 
     /// The database.
@@ -167,6 +174,14 @@ impl Exchange {
     /// The key that signs what we say.
     pub fn signer(&self) -> &Arc<Signer> {
         &self.0.signer
+    }
+
+    /// Whom we trust now.
+    ///
+    /// # Errors
+    /// `STORE_UNAVAILABLE` when the database is away and was never there.
+    pub async fn trust(&self) -> Result<Arc<TrustStore>, Refusal> {
+        Ok(Arc::clone(&self.0.parties.picture().await?.trust))
     }
 
     /// The doorbell.

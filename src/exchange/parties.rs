@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 
 use crate::broker;
@@ -12,6 +13,7 @@ use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::db::{Db, DbError};
 use crate::storage::supplier::{self, Supplier};
 use crate::trust::TrustStore;
+use crate::trust::folder::{Folder, Watched};
 
 /// How old the picture may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -26,9 +28,13 @@ pub(crate) struct Party {
 /// One consistent picture.
 pub(crate) struct Picture {
     generation: i64,
+    /// State of the folder of trust.
+    folder: u64,
     by_mnemonic: HashMap<String, Arc<Party>>,
     owners: HashMap<String, SupplierId>,
-    pub(crate) trust: TrustStore,
+    pub(crate) trust: Arc<TrustStore>,
+    /// When the next issue of a list of revoked certificates is or was due.
+    pub(crate) crl_due: Option<DateTime<Utc>>,
 }
 
 impl Picture {
@@ -45,13 +51,15 @@ impl Picture {
 /// The current picture.
 pub(crate) struct Parties {
     db: Db,
+    /// Folder with more authorities, and with lists of revoked certificates.
+    folder: Option<Watched>,
     current: RwLock<Option<(Instant, Arc<Picture>)>>,
     refreshing: Mutex<()>,
 }
 
 impl Parties {
-    pub(crate) fn new(db: Db) -> Self {
-        Self { db, current: RwLock::new(None), refreshing: Mutex::new(()) }
+    pub(crate) fn new(db: Db, folder: Option<Watched>) -> Self {
+        Self { db, folder, current: RwLock::new(None), refreshing: Mutex::new(()) }
     }
 
     /// The picture, at most a second old; an older one while the database is away.
@@ -95,12 +103,19 @@ impl Parties {
 
     async fn refresh(&self, old: Option<&Arc<Picture>>) -> Result<Arc<Picture>, Refusal> {
         let generation = supplier::generation(&self.db).await.map_err(unavailable)?;
+        let state = self.folder.as_ref().map_or(Ok(0), Watched::state);
+        // A folder that cannot be read now leaves what it held before.
+        let folder = state.unwrap_or_else(|error| {
+            tracing::error!(%error, "the folder of trust cannot be read");
+            old.map_or(0, |old| old.folder)
+        });
         if let Some(old) = old
             && old.generation == generation
+            && old.folder == folder
         {
             return Ok(Arc::clone(old));
         }
-        let anchors = supplier::anchors(&self.db).await.map_err(unavailable)?;
+        let mut anchors = supplier::anchors(&self.db).await.map_err(unavailable)?;
         let owners = supplier::certificate_owners(&self.db).await.map_err(unavailable)?;
         let owners = owners.into_iter().collect();
         let suppliers = supplier::list(&self.db).await.map_err(unavailable)?;
@@ -109,12 +124,39 @@ impl Parties {
             (supplier.mnemonic.clone(), Arc::new(Party { supplier, partition }))
         };
         let by_mnemonic = suppliers.into_iter().map(party).collect();
+        let crls = self.folder.as_ref().and_then(read_folder).map(|found| {
+            anchors.extend(found.anchors);
+            found.crls
+        });
         let trust = TrustStore::new(&anchors).or_else(|error| {
             tracing::error!(%error, "a stored authority is no certificate: none is trusted");
             TrustStore::new(&[])
         });
-        let trust = trust.map_err(|_| RefusalCode::Internal)?;
-        Ok(Arc::new(Picture { generation, by_mnemonic, owners, trust }))
+        let crls = crls.unwrap_or_default();
+        let crl_due = crls.next_due();
+        let trust = Arc::new(trust.map_err(|_| RefusalCode::Internal)?.with_crls(crls));
+        Ok(Arc::new(Picture { generation, folder, by_mnemonic, owners, trust, crl_due }))
+    }
+}
+
+/// What the folder of trust holds now.
+fn read_folder(folder: &Watched) -> Option<Folder> {
+    match folder.read() {
+        Ok(found) => {
+            for file in &found.ignored {
+                tracing::warn!(file = %file.display(), "neither an authority nor a CRL: ignored");
+            }
+            tracing::info!(
+                authorities = found.anchors.len(),
+                crls = found.crls.len(),
+                "trust read"
+            );
+            Some(found)
+        }
+        Err(error) => {
+            tracing::error!(%error, "the folder of trust cannot be read");
+            None
+        }
     }
 }
 

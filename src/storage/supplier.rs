@@ -222,6 +222,50 @@ pub async fn certificate_owner(tx: &mut Tx, sha256: &str) -> Result<Option<Strin
     tx.query_one(sql, args![sha256]).await?.map(|row| row.get(0)).transpose()
 }
 
+/// A certificate that counts, and when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// `supplier`, `federal`, `authority` or `own`.
+    pub kind: &'static str,
+    /// Mnemonic of whose it is, or the subject of an authority.
+    pub owner: String,
+    /// Lower-case hex of SHA-256 of the DER.
+    pub sha256: String,
+    /// End of validity.
+    pub not_after: DateTime<Utc>,
+}
+
+/// Certificates of suppliers and federal systems that have not been withdrawn and have no successor
+/// that is valid longer.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn dated(db: &Db) -> Result<Vec<Dated>, DbError> {
+    let mut found = Vec::new();
+    for (kind, sql) in [
+        (
+            "supplier",
+            "SELECT s.mnemonic, c.sha256, c.not_after FROM supplier_certificate c \
+             JOIN supplier s ON s.id = c.supplier_id WHERE c.withdrawn_at IS NULL \
+             AND c.not_after = (SELECT MAX(o.not_after) FROM supplier_certificate o \
+             WHERE o.supplier_id = c.supplier_id AND o.withdrawn_at IS NULL)",
+        ),
+        (
+            "federal",
+            "SELECT s.mnemonic, c.sha256, c.not_after FROM federal_certificate c \
+             JOIN federal_system s ON s.id = c.system_id WHERE c.withdrawn_at IS NULL \
+             AND c.not_after = (SELECT MAX(o.not_after) FROM federal_certificate o \
+             WHERE o.system_id = c.system_id AND o.withdrawn_at IS NULL)",
+        ),
+    ] {
+        for row in &db.query(sql, vec![]).await? {
+            let (owner, sha256, not_after) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            found.push(Dated { kind, owner, sha256, not_after });
+        }
+    }
+    Ok(found)
+}
+
 /// DER of all authorities.
 ///
 /// # Errors

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use openssl::x509::X509;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::crl::{Crls, Stale};
 use super::der;
@@ -49,6 +51,41 @@ impl Folder {
             folder.anchors.extend(anchors);
         }
         Ok(folder)
+    }
+}
+
+/// Where a folder of trust is, and what its stale lists are worth.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The folder.
+    pub path: PathBuf,
+    /// What a list whose next issue is overdue is worth.
+    pub stale: Stale,
+}
+
+impl Watched {
+    /// A number that changes when a file of the folder comes, goes or is written.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn state(&self) -> Result<u64, FolderError> {
+        let mut state = Vec::new();
+        for file in files(&self.path)? {
+            let facts = fs::metadata(&file).map_err(|source| unreadable(&file, source))?;
+            let written = facts.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            state.extend_from_slice(file.as_os_str().as_encoded_bytes());
+            state.extend_from_slice(&written.unwrap_or_default().as_nanos().to_le_bytes());
+            state.extend_from_slice(&facts.len().to_le_bytes());
+        }
+        Ok(xxh3_64(&state))
+    }
+
+    /// What it holds now.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn read(&self) -> Result<Folder, FolderError> {
+        Folder::read(&self.path, self.stale)
     }
 }
 

@@ -84,6 +84,12 @@ impl TrustStore {
         })
     }
 
+    /// Facts of the anchors.
+    pub fn anchors(&self) -> Vec<Facts> {
+        let read = |anchor: &X509| anchor.to_der().ok().and_then(|der| Facts::read(&der).ok());
+        self.anchors.iter().filter_map(read).collect()
+    }
+
     /// Judges by these lists of revoked certificates.
     #[must_use]
     pub fn with_crls(mut self, crls: Crls) -> Self {

@@ -1,13 +1,23 @@
 //! Pages.
 
+mod signature;
 mod status;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 
 use crate::exchange::Exchange;
 
+/// Bytes of a form around its file.
+const FORM_BYTES: usize = 64 << 10;
+
 /// The routes of the pages.
 pub fn router(exchange: Exchange) -> Router {
-    Router::new().route("/", get(status::page)).with_state(exchange)
+    let workshop = get(signature::form).post(signature::judge);
+    let limit = DefaultBodyLimit::max(signature::MAX_BYTES + FORM_BYTES);
+    Router::new()
+        .route("/", get(status::page))
+        .route("/signature", workshop.layer(limit))
+        .with_state(exchange)
 }

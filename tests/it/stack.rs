@@ -90,8 +90,14 @@ impl Stack {
         settings.patience = Duration::from_secs(2);
         change(&mut settings);
         let signer = Arc::new(signer);
-        let exchange =
-            Exchange::new(Parts { db, clock: Clock::System, signer, doorbell, settings });
+        let exchange = Exchange::new(Parts {
+            db,
+            clock: Clock::System,
+            signer,
+            trust: None,
+            doorbell,
+            settings,
+        });
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         exchange.start(&tracker, &stop);
         Self { exchange, suppliers, authority, tracker, stop, database_url, directory }

@@ -49,13 +49,13 @@ pub struct Accepted {
 
 /// Judges documents by one trust store at one instant.
 pub struct Workshop {
-    store: TrustStore,
+    store: Arc<TrustStore>,
     at: DateTime<Utc>,
 }
 
 impl Workshop {
     /// Judges by these anchors and lists as of `at`.
-    pub fn new(store: TrustStore, at: DateTime<Utc>) -> Self {
+    pub fn new(store: Arc<TrustStore>, at: DateTime<Utc>) -> Self {
         Self { store, at }
     }
 

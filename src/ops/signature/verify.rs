@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -47,7 +48,7 @@ impl Judge {
         }
         let store = TrustStore::new(&folder.anchors)?.with_crls(folder.crls);
         let store = if self.archive { store.for_archives() } else { store };
-        Ok(Workshop::new(store, self.at))
+        Ok(Workshop::new(Arc::new(store), self.at))
     }
 }
 
