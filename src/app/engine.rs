@@ -31,8 +31,8 @@ const BEGUN: &str = "KONTINGENT_OPENSSL_OF";
 /// whoever started us. Returns when there is nothing to do or it could not be done; what can be
 /// verified is then told at the start of the service.
 pub fn load() {
-    let ours = env::var(BEGUN).ok();
-    let begun = ours.as_deref() == Some(process::id().to_string().as_str());
+    let ours = env::var_os(BEGUN);
+    let begun = ours.as_ref().is_some_and(|ours| *ours == *process::id().to_string());
     if begun || (ours.is_none() && env::var_os("OPENSSL_CONF").is_some()) {
         return;
     }

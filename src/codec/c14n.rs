@@ -260,7 +260,9 @@ impl<S: Sink> Canonicaliser<S> {
                     listed.iter().filter_map(|prefix| start.lookup(prefix)).collect();
                 self.utilise(start, start.binding());
                 start.attribute_bindings().for_each(|binding| self.utilise(start, binding));
-                listed.into_iter().for_each(|binding| self.utilise(start, binding));
+                for binding in listed {
+                    self.utilise(start, binding);
+                }
             }
             Method::Inclusive | Method::Inclusive11 => {
                 for binding in BUILT_IN.len()..start.bindings() {

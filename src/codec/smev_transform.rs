@@ -264,7 +264,7 @@ fn write_chunked(sink: &mut impl Sink, text: &str, mut units: usize, mut last: L
             rest = after;
             continue;
         }
-        last = if character == '>' && (units % CHUNK == 0 || last != Last::Plain) {
+        last = if character == '>' && (units.is_multiple_of(CHUNK) || last != Last::Plain) {
             sink.write(b"&gt;");
             Last::Escaped
         } else if write_character(sink, character) {

@@ -1,7 +1,7 @@
 //! Certificates and lists of revoked certificates that are about to end: gauges, and warnings 60, 30, 14, 7
 //! and 1 days before and when it is too late.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use crate::storage::supplier::{self, Dated};
 use crate::trust::certificate::Facts;
 
 /// How often is looked.
-const PERIOD: Duration = Duration::from_secs(600);
+const PERIOD: Duration = Duration::from_mins(10);
 
 /// Days before the end of which is warned, and zero for the end itself.
 const THRESHOLDS: [i64; 6] = [60, 30, 14, 7, 1, 0];
@@ -24,7 +24,7 @@ const CRL_DAYS_LEFT: &str = "crl_days_left";
 
 /// Looks until `stop`.
 pub(crate) async fn run(exchange: Exchange, stop: CancellationToken) {
-    let mut warned = HashMap::new();
+    let mut warned = BTreeMap::new();
     while !stop.is_cancelled() {
         let now = exchange.clock().now();
         for warning in look(&exchange, now, &mut warned).await {
@@ -49,7 +49,7 @@ pub(crate) async fn run(exchange: Exchange, stop: CancellationToken) {
 pub async fn look(
     exchange: &Exchange,
     now: DateTime<Utc>,
-    warned: &mut HashMap<String, i64>,
+    warned: &mut BTreeMap<String, i64>,
 ) -> Vec<Dated> {
     let mut dated = supplier::dated(exchange.db()).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "dates of certificates cannot be read");
@@ -58,7 +58,7 @@ pub async fn look(
     if let Ok(own) = Facts::read(exchange.signer().certificate_der()) {
         dated.push(not_stored("own", "kontingent", &own));
     }
-    if let Ok(picture) = exchange.0.parties.picture().await {
+    if let Ok(picture) = exchange.0.parties.snapshot().await {
         for anchor in picture.trust.anchors() {
             dated.push(not_stored("authority", &anchor.subject, &anchor));
         }

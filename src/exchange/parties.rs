@@ -92,6 +92,11 @@ impl Parties {
         Ok(picture)
     }
 
+    /// A picture of this moment that is not kept for others.
+    pub(crate) async fn snapshot(&self) -> Result<Arc<Picture>, Refusal> {
+        self.refresh(None).await
+    }
+
     /// Whether this is the mnemonic of a supplier, as far as known without asking.
     pub(crate) fn knows(&self, mnemonic: &str) -> bool {
         self.look().is_some_and(|(_, picture)| picture.supplier(mnemonic).is_some())

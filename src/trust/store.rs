@@ -244,7 +244,7 @@ impl TrustStore {
             }
             Ok(Ok(valid))
         });
-        Ok(outcome.map_err(|_| RefusalCode::CertUntrusted)??)
+        outcome.map_err(|_| RefusalCode::CertUntrusted)?
     }
 
     fn store(&self, at: DateTime<Utc>) -> Result<X509Store, ErrorStack> {

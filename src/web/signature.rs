@@ -34,7 +34,7 @@ const PROFILES: [(&str, &str); 5] = [
 struct SignaturePage {
     profile: String,
     operation: String,
-    problem: String,
+    problem: &'static str,
     file: String,
     told: Option<Told>,
 }
@@ -79,7 +79,7 @@ pub(super) async fn judge(
     let sent = match read(form).await {
         Ok(sent) => sent,
         Err(problem) => {
-            let page = SignaturePage { problem: problem.to_owned(), ..SignaturePage::default() };
+            let page = SignaturePage { problem, ..SignaturePage::default() };
             return render(StatusCode::BAD_REQUEST, &page);
         }
     };
@@ -94,17 +94,17 @@ pub(super) async fn judge(
         name => name.to_owned(),
     };
     let Ok(profile) = Profile::from_str(&name) else {
-        page.problem = "Укажите операцию в виде {пространство имён}Элемент".to_owned();
+        page.problem = "Укажите операцию в виде {пространство имён}Элемент";
         return render(StatusCode::BAD_REQUEST, &page);
     };
     if sent.document.is_empty() {
-        page.problem = "Выберите файл".to_owned();
+        page.problem = "Выберите файл";
         return render(StatusCode::BAD_REQUEST, &page);
     }
     let store = match exchange.trust().await {
         Ok(store) => store,
         Err(refusal) => {
-            page.problem = refusal.code.text().to_owned();
+            page.problem = refusal.code.text();
             return render(StatusCode::SERVICE_UNAVAILABLE, &page);
         }
     };
@@ -120,7 +120,7 @@ pub(super) async fn judge(
         Ok(told) => page.told = Some(shown(told)),
         Err(error) => {
             tracing::error!(%error, "explaining a signature broke off");
-            page.problem = "Внутренняя ошибка: документ разобрать не удалось".to_owned();
+            page.problem = "Внутренняя ошибка: документ разобрать не удалось";
         }
     }
     render(StatusCode::OK, &page)

@@ -1,5 +1,7 @@
 //! Constants of GOST R 34.11-2012, section 5, and the table that its three steps make.
 
+#![allow(clippy::unreadable_literal, reason = "the standard prints them so")]
+
 /// The substitution of bytes, 5.2.
 pub(super) const PI: [u8; 256] = [
     0xfc, 0xee, 0xdd, 0x11, 0xcf, 0x6e, 0x31, 0x16, 0xfb, 0xc4, 0xfa, 0xda, 0x23, 0xc5, 0x04, 0x4d,

@@ -154,7 +154,9 @@ mod tests {
 
     fn hash(mut hash: Streebog, kernel: Kernel, pieces: &[&[u8]]) -> Vec<u8> {
         hash.compress = kernel.compress;
-        pieces.iter().for_each(|piece| hash.update(piece));
+        for piece in pieces {
+            hash.update(piece);
+        }
         hash.finish()
     }
 

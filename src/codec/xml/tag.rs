@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::chars::{BLANK, CLASS, NAME, SPECIAL, is_blank, is_ncname, reference};
+use super::chars::{CLASS, NAME, SPECIAL, is_blank, is_ncname, reference};
 use super::reader::Core;
 use super::{XML_NAMESPACE, XmlError};
 use crate::model::refusal::RefusalCode;
@@ -333,6 +333,17 @@ impl Core {
     }
 }
 
+/// Characters that no URI has, RFC 3986, 2.
+const NOT_IN_URI: &str = " <>\"{}|\\^`";
+
+/// RFC 3986, 3.1: what has no scheme is a relative name.
+fn begins_with_scheme(uri: &str) -> bool {
+    uri.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+    })
+}
+
 /// Namespaces in XML 1.0, section 3, and no relative names, which canonicalisation cannot have.
 fn may_declare(prefix: &str, uri: &str) -> bool {
     match (prefix, uri) {
@@ -341,8 +352,8 @@ fn may_declare(prefix: &str, uri: &str) -> bool {
         ("", "") => true,
         _ => {
             uri.len() <= MAX_URI
-                && uri.contains(':')
-                && !uri.bytes().any(|b| CLASS[b as usize] & BLANK != 0)
+                && begins_with_scheme(uri)
+                && !uri.contains(|c: char| c.is_control() || NOT_IN_URI.contains(c))
         }
     }
 }

@@ -62,9 +62,9 @@ impl<R: Read> Transcoder<R> {
         self.take()?;
         let encoding = foreign(&self.raw);
         self.decoder = encoding.map(Encoding::new_decoder_with_bom_removal);
-        if encoding.is_some() {
+        if let Some(encoding) = encoding {
             self.decode()?;
-            rewrite_declaration(&mut self.ready);
+            rewrite_declaration(&mut self.ready, encoding)?;
         }
         Ok(())
     }
@@ -148,15 +148,23 @@ fn declared(declaration: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// Writes `UTF-8` where another encoding is declared, and as many blanks after it as it is shorter.
-fn rewrite_declaration(text: &mut String) {
-    let Some(end) = text.find("?>").filter(|end| *end <= MAX_DECLARATION) else { return };
-    let Some((before, value, after)) = declared(&text[..end]) else { return };
+/// Refuses a declaration of what the bytes are not.
+fn rewrite_declaration(text: &mut String, encoding: &Encoding) -> Result<(), Refusal> {
+    let end = text.find("?>").filter(|end| *end <= MAX_DECLARATION && text.starts_with("<?xml"));
+    let Some((end, (before, value, after))) =
+        end.and_then(|end| declared(&text[..end]).map(|found| (end, found)))
+    else {
+        return Ok(());
+    };
+    let wide = encoding != WINDOWS_1251;
+    if wide && !value.to_ascii_lowercase().starts_with("utf-16") {
+        return Err(RefusalCode::XmlEncodingConflict.into());
+    }
     let quote = &after[..1];
     let blanks = " ".repeat(value.len().saturating_sub(5));
     let rewritten = format!("{before}UTF-8{quote}{blanks}{}", &after[1..]);
-    if text.starts_with("<?xml") {
-        text.replace_range(..end, &rewritten);
-    }
+    text.replace_range(..end, &rewritten);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -192,5 +200,7 @@ mod tests {
         let utf8 = text.replace("NAME", "UTF-8");
         assert_eq!(read(utf8.as_bytes()).unwrap(), utf8);
         assert!(read(b"\xFF\xFE<\x00\x00\xD8<\x00").is_err());
+        let lie: Vec<u8> = utf8.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(read(&lie).is_err());
     }
 }

@@ -1,7 +1,9 @@
 //! A signature at a place of its own in a message, bound to the element that it must sign: the way
 //! of SMEV. Messages are small and in memory.
 
-use super::grammar::{Grammar, Ids, Parsed};
+use super::grammar::Grammar;
+use super::ids::Ids;
+use super::parsed::Parsed;
 use super::{DSIG, EnvelopedSignature, Profile};
 use crate::codec::c14n::{Inherited, Sink};
 use crate::codec::digest::{Digest, DigestAlgorithm};

@@ -5,7 +5,9 @@ use std::io::Read;
 use memchr::{memchr, memmem};
 
 use super::algorithm::{SMEV, digest_from_uri};
-use super::grammar::{Grammar, Ids, Parsed};
+use super::grammar::Grammar;
+use super::ids::Ids;
+use super::parsed::Parsed;
 use super::{DSIG, DigestAlgorithm, EnvelopedSignature};
 use crate::codec::c14n::{Inherited, write_instruction};
 use crate::codec::digest::Digest;

@@ -1,8 +1,5 @@
 //! The grammar of `ds:Signature`, by expanded names and in order; nothing beside it is let in.
 
-use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::io::Read;
 
 use base64::Engine as _;
@@ -11,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::algorithm::{
     ENVELOPED, EXCLUSIVE, INCLUSIVE, INCLUSIVE_11, SMEV, SignatureAlgorithm, digest_from_uri,
 };
-use super::{DSIG, DigestAlgorithm, EnvelopedSignature, Profile};
+use super::ids::{Ids, identifies};
+use super::parsed::{Parsed, Transform};
+use super::{DSIG, DigestAlgorithm};
 use crate::codec::c14n::{Canonicaliser, Inherited, Method};
 use crate::codec::form::{Form, octets};
 use crate::codec::xml::{Event, Reader, Start};
@@ -25,142 +24,6 @@ const MAX_CERTIFICATES: usize = 5;
 const MAX_TEXT: usize = 64 << 10;
 /// Longest list of prefixes.
 const MAX_PREFIXES: usize = 16;
-/// Ids remembered, to tell a reference to another element from one to nothing.
-const MAX_IDS: usize = 4096;
-
-/// What a `ds:Signature` says.
-#[derive(Debug)]
-pub(super) struct Parsed {
-    pub(super) signed_info: Vec<u8>,
-    pub(super) algorithm: SignatureAlgorithm,
-    pub(super) uri: String,
-    pub(super) transforms: Vec<Transform>,
-    pub(super) digest: DigestAlgorithm,
-    pub(super) digest_value: Vec<u8>,
-    pub(super) value: Vec<u8>,
-    pub(super) certificates: Vec<Vec<u8>>,
-    /// Id of the security token that has the certificate instead.
-    pub(super) token: Option<String>,
-}
-
-/// A step from the signed element to the octets that are hashed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Transform {
-    Enveloped,
-    Canonical(Method),
-    Smev,
-}
-
-impl Parsed {
-    /// Whether the signature leaves itself out, and the form of the rest. Canonicalisation must
-    /// be there and the transform of SMEV may follow it.
-    pub(super) fn form(&self) -> Result<(bool, Form), RefusalCode> {
-        let (enveloped, rest) = match self.transforms.as_slice() {
-            [Transform::Enveloped, rest @ ..] => (true, rest),
-            rest => (false, rest),
-        };
-        let (method, smev) = match rest {
-            [Transform::Canonical(method)] => (method, false),
-            [Transform::Canonical(method), Transform::Smev] => (method, true),
-            _ => return Err(RefusalCode::SigTransform),
-        };
-        Ok((enveloped, Form { method: method.clone(), smev }))
-    }
-
-    /// Compares the digest; the signature is as it was found.
-    pub(super) fn signed(
-        self,
-        digest: Vec<u8>,
-        profile: Profile,
-    ) -> Result<EnvelopedSignature, Refusal> {
-        if digest != self.digest_value {
-            return Err(RefusalCode::SigDigest.into());
-        }
-        Ok(EnvelopedSignature {
-            signed_info: self.signed_info,
-            algorithm: self.algorithm,
-            value: self.value,
-            certificates: self.certificates,
-            profile,
-            digest,
-        })
-    }
-}
-
-/// Ids met in a document. The signed element's may not come twice.
-#[derive(Debug, Default)]
-pub(super) struct Ids {
-    /// The id that may be referred to.
-    signed: Option<String>,
-    others: HashSet<u64>,
-    hasher: RandomState,
-}
-
-/// Says whether an attribute of this name identifies its element to anyone.
-fn identifies(local: &str) -> bool {
-    local.eq_ignore_ascii_case("id")
-}
-
-impl Ids {
-    /// Ids of a document whose signed element is `start`.
-    pub(super) fn of(start: Start<'_>) -> Result<Self, Refusal> {
-        Self::with(start, "")
-    }
-
-    /// The same where its id is an attribute of this namespace.
-    pub(super) fn with(start: Start<'_>, namespace: &str) -> Result<Self, Refusal> {
-        let mut ids = Self::default();
-        for attribute in start.attributes() {
-            if attribute.namespace == namespace && identifies(attribute.local) {
-                if ids.signed.is_some() {
-                    return Err(Refusal::new(RefusalCode::SigDuplicateId).at(start.place()));
-                }
-                ids.signed = Some(attribute.value.to_owned());
-            }
-        }
-        for attribute in start.attributes() {
-            if attribute.namespace != namespace && identifies(attribute.local) {
-                ids.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
-            }
-        }
-        Ok(ids)
-    }
-
-    /// Takes note of the ids of another element.
-    pub(super) fn see(&mut self, start: Start<'_>) -> Result<(), Refusal> {
-        for attribute in start.attributes() {
-            if identifies(attribute.local) {
-                self.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, value: &str) -> Result<(), RefusalCode> {
-        if self.signed.as_deref() == Some(value) {
-            return Err(RefusalCode::SigDuplicateId);
-        }
-        if self.others.len() < MAX_IDS {
-            self.others.insert(self.hasher.hash_one(value));
-        }
-        Ok(())
-    }
-
-    /// Judges where a reference points.
-    pub(super) fn judge(&self, uri: &str, whole_document: bool) -> Result<(), RefusalCode> {
-        if uri.is_empty() && whole_document {
-            return Ok(());
-        }
-        let target = uri.strip_prefix('#').filter(|target| !target.is_empty());
-        let target = target.ok_or(RefusalCode::SigReference)?;
-        if self.signed.as_deref() == Some(target) {
-            return Ok(());
-        }
-        let met =
-            self.others.len() >= MAX_IDS || self.others.contains(&self.hasher.hash_one(target));
-        Err(if met { RefusalCode::SigWrapping } else { RefusalCode::SigReference })
-    }
-}
 
 /// An element inside a signature.
 struct Child {

@@ -11,6 +11,8 @@ mod algorithm;
 mod detached;
 mod enveloped;
 mod grammar;
+mod ids;
+mod parsed;
 mod sign;
 
 pub use super::digest::DigestAlgorithm;

@@ -3,6 +3,12 @@
 //! The only place of the crate with `unsafe`: functions that need features of the processor are
 //! called after these have been looked for, and never read memory through pointers.
 
+#![allow(
+    clippy::inline_always,
+    clippy::many_single_char_names,
+    clippy::cast_possible_truncation,
+    reason = "vectors stay in registers, and what is cast is a byte or half of one"
+)]
 #![expect(unsafe_code, reason = "vector instructions that not every processor has")]
 
 #[cfg(target_arch = "x86_64")]

@@ -59,7 +59,7 @@ struct Tables {
 
 static TABLES: Tables = tables();
 
-const fn multiplied(rows: &[u8; 8], byte: u8) -> u8 {
+const fn multiplied(rows: [u8; 8], byte: u8) -> u8 {
     let mut out = 0;
     let mut row = 0;
     while row < 8 {
@@ -76,7 +76,7 @@ const fn power(exponent: usize) -> u8 {
     while done < exponent {
         value <<= 1;
         if value & 16 != 0 {
-            value ^= 25;
+            value ^= 0b1_1001;
         }
         done += 1;
     }
@@ -135,7 +135,7 @@ const fn alpha(word: u64) -> u64 {
     let mut bytes = word.to_le_bytes();
     let mut at = 0;
     while at < 8 {
-        bytes[at] = multiplied(&ALPHA, bytes[at]);
+        bytes[at] = multiplied(ALPHA, bytes[at]);
         at += 1;
     }
     u64::from_le_bytes(bytes)
@@ -143,7 +143,7 @@ const fn alpha(word: u64) -> u64 {
 
 const fn back(image: u8) -> u8 {
     let mut byte = 0;
-    while byte < 255 && multiplied(&ALPHA, byte) != image {
+    while byte < 255 && multiplied(ALPHA, byte) != image {
         byte += 1;
     }
     byte
@@ -159,12 +159,12 @@ const fn tables() -> Tables {
     let mut half = 0;
     while half < 16 {
         let (low, high) = (half as u8, (half as u8) << 4);
-        set_both(&mut tables.alpha[0], half, multiplied(&ALPHA, low));
-        set_both(&mut tables.alpha[1], half, multiplied(&ALPHA, high));
+        set_both(&mut tables.alpha[0], half, multiplied(ALPHA, low));
+        set_both(&mut tables.alpha[1], half, multiplied(ALPHA, high));
         set_both(&mut tables.back[0], half, back(low));
         set_both(&mut tables.back[1], half, back(high));
-        let low = multiplied(&OMEGA, low ^ SIGMA[0]);
-        let high = multiplied(&OMEGA, high ^ (NU_1[0] << 4));
+        let low = multiplied(OMEGA, low ^ SIGMA[0]);
+        let high = multiplied(OMEGA, high ^ (NU_1[0] << 4));
         let mut place = 0;
         while place < 8 {
             let low = alpha(linear(place, low)).to_le_bytes();

@@ -96,8 +96,8 @@ impl<V: Vector> Loaded<V> {
         // SAFETY: the caller has what V needs.
         unsafe {
             let mut matrices = [V::load(&TABLES.matrices[0]); 8];
-            for place in 1..8 {
-                matrices[place] = V::load(&TABLES.matrices[place]);
+            for (loaded, words) in matrices.iter_mut().zip(&TABLES.matrices) {
+                *loaded = V::load(words);
             }
             let [a, b, c, d] = &TABLES.substitution;
             Self {

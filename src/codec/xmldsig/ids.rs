@@ -1,0 +1,86 @@
+//! Ids met in a document: what a reference may point at, and that nothing else has the same.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use crate::codec::xml::Start;
+use crate::model::refusal::{Refusal, RefusalCode};
+
+/// Ids remembered, to tell a reference to another element from one to nothing.
+const MAX_IDS: usize = 4096;
+
+/// Ids met in a document. The signed element's may not come twice.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    /// The id that may be referred to.
+    signed: Option<String>,
+    others: HashSet<u64>,
+    hasher: RandomState,
+}
+
+/// Says whether an attribute of this name identifies its element to anyone.
+pub(super) fn identifies(local: &str) -> bool {
+    local.eq_ignore_ascii_case("id")
+}
+
+impl Ids {
+    /// Ids of a document whose signed element is `start`.
+    pub(super) fn of(start: Start<'_>) -> Result<Self, Refusal> {
+        Self::with(start, "")
+    }
+
+    /// The same where its id is an attribute of this namespace.
+    pub(super) fn with(start: Start<'_>, namespace: &str) -> Result<Self, Refusal> {
+        let mut ids = Self::default();
+        for attribute in start.attributes() {
+            if attribute.namespace == namespace && identifies(attribute.local) {
+                if ids.signed.is_some() {
+                    return Err(Refusal::new(RefusalCode::SigDuplicateId).at(start.place()));
+                }
+                ids.signed = Some(attribute.value.to_owned());
+            }
+        }
+        for attribute in start.attributes() {
+            if attribute.namespace != namespace && identifies(attribute.local) {
+                ids.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Takes note of the ids of another element.
+    pub(super) fn see(&mut self, start: Start<'_>) -> Result<(), Refusal> {
+        for attribute in start.attributes() {
+            if identifies(attribute.local) {
+                self.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn note(&mut self, value: &str) -> Result<(), RefusalCode> {
+        if self.signed.as_deref() == Some(value) {
+            return Err(RefusalCode::SigDuplicateId);
+        }
+        if self.others.len() < MAX_IDS {
+            self.others.insert(self.hasher.hash_one(value));
+        }
+        Ok(())
+    }
+
+    /// Judges where a reference points.
+    pub(super) fn judge(&self, uri: &str, whole_document: bool) -> Result<(), RefusalCode> {
+        if uri.is_empty() && whole_document {
+            return Ok(());
+        }
+        let target = uri.strip_prefix('#').filter(|target| !target.is_empty());
+        let target = target.ok_or(RefusalCode::SigReference)?;
+        if self.signed.as_deref() == Some(target) {
+            return Ok(());
+        }
+        let met =
+            self.others.len() >= MAX_IDS || self.others.contains(&self.hasher.hash_one(target));
+        Err(if met { RefusalCode::SigWrapping } else { RefusalCode::SigReference })
+    }
+}
