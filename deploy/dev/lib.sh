@@ -29,9 +29,9 @@ install_packages() {
     die "cannot install ${missing[*]}"
 }
 
-# What cargo build needs besides Rust itself.
+# What cargo build needs besides Rust itself, and the engine that GOST signatures need at run time.
 install_build_tools() {
     command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
     command -v cargo >/dev/null || die "Rust is not installed: see https://rustup.rs"
-    install_packages gcc libc6-dev pkg-config libssl-dev
+    install_packages gcc libc6-dev pkg-config libssl-dev openssl libengine-gost-openssl
 }

@@ -1,7 +1,9 @@
 //! Accepting: receipts, repetitions, refusals, and what is durable after each.
 
+use kontingent::model::package::State;
 use kontingent::model::refusal::RefusalCode;
 use kontingent::storage::audit::{self, Chain};
+use kontingent::worker;
 
 use crate::stack::{Stack, flavours, header, package, persons};
 
@@ -38,4 +40,40 @@ async fn racing_deliveries_of_one_package_make_one_package() {
         assert!(accepted.iter().all(|one| one.receipt == accepted[0].receipt));
         stack.end().await;
     }
+}
+
+/// The package in windows-1251 or, without a name, in UTF-16: its canonical form stays what was signed.
+fn encoded(document: &[u8], name: Option<&str>) -> Vec<u8> {
+    let text = String::from_utf8(document.to_vec()).unwrap();
+    let declared = text.replacen("UTF-8", name.unwrap_or("UTF-16"), 1);
+    assert_ne!(text, declared);
+    match name {
+        Some(_) => encoding_rs::WINDOWS_1251.encode(&declared).0.into_owned(),
+        None => {
+            [0xFEFF].into_iter().chain(declared.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packages_in_other_encodings_are_taken_from_those_who_may_send_them() {
+    let stack = Stack::start(flavours()[0]).await;
+    let worker = worker::run(stack.exchange.clone(), stack.stop.clone());
+    stack.tracker.spawn(worker);
+    let (may, may_not) = (&stack.suppliers[0], &stack.suppliers[1]);
+    for name in [Some("windows-1251"), None] {
+        let document = package(may, header(may), &persons(0, 5));
+        let accepted = stack.deliver(&encoded(&document, name)).await.unwrap();
+        let registered = stack.until(accepted.number, State::Registered).await;
+        assert_eq!(registered.records, 5);
+        let document = package(may_not, header(may_not), &persons(0, 5));
+        let refusal = stack.deliver(&encoded(&document, name)).await.unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::XmlEncoding);
+    }
+    let row = stack
+        .exchange
+        .db()
+        .query_one("SELECT count(*) FROM person WHERE last_name LIKE 'Иванов%'", vec![]);
+    assert!(row.await.unwrap().unwrap().get::<i64>(0).unwrap() > 0);
+    stack.end().await;
 }

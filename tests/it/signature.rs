@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::interop::python;
+
 /// Runs `kontingent signature …`.
 fn workshop(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kontingent"))
@@ -101,4 +103,16 @@ fn the_transform_of_smev_gives_the_octets_of_its_examples_and_nothing_for_what_h
         assert!(!output.status.success() && output.stdout.is_empty(), "{}", path.display());
         assert!(String::from_utf8_lossy(&output.stderr).contains("SIG_C14N"));
     }
+}
+
+#[test]
+fn messages_of_smev_2_made_by_others_are_judged_by_header_body_and_application_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let keys = ["supplier-1.key", "supplier-1.crt", "supplier-2.crt"];
+    let keys = keys.map(|name| format!("fixtures/keys/{name}"));
+    python("smev2_messages.py", &[&[path], &keys.each_ref().map(String::as_str)[..]].concat());
+    fs::create_dir(folder.path().join("trust")).unwrap();
+    fs::copy("fixtures/keys/ca.crt", folder.path().join("trust/ca.crt")).unwrap();
+    judge_table(path, "", &[("", "smev2")], &["--at", "2027-01-01T00:00:30Z"]);
 }

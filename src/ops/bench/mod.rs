@@ -57,7 +57,8 @@ pub async fn run(plan: &Plan, clock: Clock) -> Result<bool> {
         verify::run(&mut report, &supplier, clock.now())?;
     }
     if plan.wants("signature") {
-        signature::run(&mut report, &supplier, plan.python.as_deref(), clock.now())?;
+        let python = plan.python.as_deref();
+        signature::run(&mut report, &supplier, python, plan.divide, clock.now())?;
     }
     if plan.wants("accept") {
         accept::run(&mut report, plan, &supplier, clock).await?;

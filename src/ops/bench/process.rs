@@ -80,7 +80,7 @@ impl Server {
     /// # Errors
     /// When the process has gone.
     pub fn resident(&self) -> Result<u64> {
-        status_field(self.pid, "VmRSS:")
+        resident(self.pid)
     }
 
     /// Most resident memory it ever had, in bytes.
@@ -126,6 +126,14 @@ pub fn cpu_of_all(name: &str) -> Duration {
         })
         .filter_map(|pid| cpu_of(pid).ok())
         .sum()
+}
+
+/// Resident memory of a process now, in bytes.
+///
+/// # Errors
+/// When the process has gone.
+pub fn resident(pid: u32) -> Result<u64> {
+    status_field(pid, "VmRSS:")
 }
 
 fn status_field(pid: u32, name: &str) -> Result<u64> {

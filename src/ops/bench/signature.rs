@@ -1,19 +1,21 @@
 //! Signatures: ours against libxmlsec1 and signxml on the same files, and GOST.
 
 use std::fs;
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 
 use crate::codec::xml::Limits;
-use crate::codec::xmldsig::{Envelope, verify_bytes};
+use crate::codec::xmldsig::{Envelope, Outcome, Profile, verify_bytes, verify_enveloped};
 use crate::ops::bench::material::Supplier;
 use crate::ops::bench::packages;
+use crate::ops::bench::process::resident;
 use crate::ops::bench::report::Report;
 use crate::trust::{Signer, TrustStore, gost};
 
@@ -43,6 +45,7 @@ pub(super) fn run(
     report: &mut Report,
     supplier: &Supplier,
     python: Option<&Path>,
+    divide: u64,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -61,7 +64,69 @@ pub(super) fn run(
         Some(python) => ratios(report, &ours, &others(python, folder.path())?),
         None => report.note("libxmlsec1 and signxml: not run, no --python", 0.0, ""),
     }
-    gost(report, supplier, now)
+    gost(report, supplier, now)?;
+    memory(report, supplier, divide, now)
+}
+
+/// A document of any size that exists only while it is read: a head, copies of a piece, a tail.
+struct Endless {
+    head: Cursor<Vec<u8>>,
+    piece: Vec<u8>,
+    copies: u64,
+    at: usize,
+    tail: Cursor<Vec<u8>>,
+}
+
+impl Endless {
+    /// A document of about so many bytes, whose root ends with `before_end`.
+    fn new(bytes: u64, before_end: &str) -> Self {
+        let head =
+            b"<?xml version=\"1.0\"?>\n<r:Records xmlns:r=\"urn:records\" Id=\"all\">\n".to_vec();
+        let piece: Vec<u8> =
+            b"  <r:Record number=\"17\"><r:LastName>\xD0\x98\xD0\xB2</r:LastName></r:Record>\n"
+                .repeat(1000);
+        let tail = format!("{before_end}</r:Records>\n").into_bytes();
+        let copies = bytes / piece.len() as u64;
+        Self { head: Cursor::new(head), piece, copies, at: 0, tail: Cursor::new(tail) }
+    }
+}
+
+impl Read for Endless {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.head.read(into)?;
+        if count > 0 || self.copies == 0 {
+            return if count > 0 { Ok(count) } else { self.tail.read(into) };
+        }
+        let count = (&self.piece[self.at..]).read(into)?;
+        self.at += count;
+        if self.at == self.piece.len() {
+            self.at = 0;
+            self.copies -= 1;
+        }
+        Ok(count)
+    }
+}
+
+/// Verifies ever larger documents as they come and looks at the most memory that the process ever
+/// had.
+fn memory(report: &mut Report, supplier: &Supplier, divide: u64, now: DateTime<Utc>) -> Result<()> {
+    let store = TrustStore::new(std::slice::from_ref(&supplier.authority))?;
+    let own = std::process::id();
+    let mut before = None;
+    for megabytes in [1, 100, 5_000 / divide] {
+        let bytes = megabytes * 1_000_000;
+        let (_, signature) = supplier.signer.enveloped_signature(Endless::new(bytes, ""))?;
+        let source = Endless::new(bytes, &signature);
+        let envelope = Envelope::package(Limits::default());
+        let outcome = verify_enveloped(source, envelope, &Profile::default(), &mut |_, _| Ok(()))?;
+        let Outcome::Signed(signature) = outcome else { bail!("another profile") };
+        store.verify(&signature, now)?;
+        let resident = resident(own)?;
+        let first = *before.get_or_insert(resident);
+        let grown = f64::from(u32::try_from(resident.saturating_sub(first) >> 10)?) / 1024.0;
+        report.at_most(&format!("growth of memory, {megabytes} MB verified"), grown, "MiB", 4.0);
+    }
+    Ok(())
 }
 
 fn package(
