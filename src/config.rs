@@ -37,6 +37,9 @@ pub struct Config {
     /// Whom we trust besides the authorities in the database.
     #[serde(default)]
     pub trust: Trust,
+    /// Time stamps on receipts.
+    #[serde(default)]
+    pub timestamp: Timestamp,
     /// What is taken and how much of it.
     #[serde(default)]
     pub limits: Limits,
@@ -152,6 +155,16 @@ pub struct Trust {
     pub refuse_stale_crl: bool,
 }
 
+/// `[timestamp]`. Without a URL receipts carry no time stamps.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timestamp {
+    /// Address of an authority that speaks RFC 3161 over HTTP.
+    pub url: Option<String>,
+    /// Folder with the certificates behind its own, or one file.
+    pub trust: Option<PathBuf>,
+}
+
 /// `[limits]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -248,6 +261,7 @@ impl Config {
             health: Health { listen: any },
             signing: Signing::default(),
             trust: Trust::default(),
+            timestamp: Timestamp::default(),
             limits: Limits::default(),
             worker: Worker::default(),
             federal: Federal::default(),

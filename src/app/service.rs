@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::exchange::answer::Desk;
 use crate::exchange::delivery::Settings;
 use crate::exchange::seal::Seal;
+use crate::exchange::timestamp::{self, Stamper};
 use crate::exchange::{Exchange, Parts};
 use crate::federal;
 use crate::gateway;
@@ -29,8 +30,9 @@ use crate::model::clock::Clock;
 use crate::storage::db::Db;
 use crate::storage::migrate;
 use crate::telemetry::start_metrics;
+use crate::trust::TrustStore;
 use crate::trust::crl::Stale;
-use crate::trust::folder::Watched;
+use crate::trust::folder::{Folder, Watched};
 use crate::trust::gost;
 use crate::web;
 use crate::worker;
@@ -95,6 +97,9 @@ impl Service {
         let (open_doors, engines) = (TaskTracker::new(), TaskTracker::new());
         exchange.start(&engines, &engine);
         if roles.worker {
+            if let Some(stamper) = stamper(config)? {
+                engines.spawn(timestamp::run(exchange.clone(), stamper, engine.clone()));
+            }
             open_doors.spawn(worker::run(exchange.clone(), doors.clone()));
         }
         let public = TcpListener::bind(config.http.listen)
@@ -164,6 +169,16 @@ async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> {
     let trust = config.trust.folder.clone().map(|path| Watched { path, stale });
     tell_what_is_verified();
     Ok(Exchange::new(Parts { db, clock, signer, trust, doorbell, settings }))
+}
+
+/// The configured authority of time stamps.
+fn stamper(config: &Config) -> Result<Option<Stamper>> {
+    let Some(url) = config.timestamp.url.clone() else { return Ok(None) };
+    let trust = config.timestamp.trust.as_ref().context("timestamp.url needs timestamp.trust")?;
+    let folder = Folder::read(trust, Stale::Accept).context("timestamp.trust cannot be read")?;
+    anyhow::ensure!(!folder.anchors.is_empty(), "timestamp.trust holds no authority");
+    let trust = TrustStore::new(&folder.anchors)?.with_crls(folder.crls);
+    Ok(Some(Stamper::new(url, trust)?))
 }
 
 /// Says at the start which signatures can be verified here, and which cannot.

@@ -24,6 +24,7 @@ pub mod relay;
 pub mod replay;
 pub mod seal;
 pub mod sweep;
+pub mod timestamp;
 pub mod workshop;
 
 use std::sync::{Arc, Mutex as StdMutex};

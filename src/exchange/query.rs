@@ -6,7 +6,7 @@ use crate::model::ids::PackageId;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::content::decompress;
 use crate::storage::db::DbError;
-use crate::storage::journal::{Package, list};
+use crate::storage::journal::{Package, list, timestamp};
 use crate::storage::registry::deferred;
 
 impl Exchange {
@@ -25,6 +25,20 @@ impl Exchange {
         let (frame, attempt) = latest.ok_or(RefusalCode::NotFound)?;
         let xml = decompress(&frame).map_err(|_| RefusalCode::Internal)?;
         Ok(Receipt { xml, concluding: attempt.is_some() })
+    }
+
+    /// The time stamp on the receipt that [`Exchange::receipt`] gives.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `STORE_UNAVAILABLE`; `NOT_READY` while there is none.
+    pub async fn timestamp(
+        &self,
+        supplier: Option<&str>,
+        package: PackageId,
+    ) -> Result<Vec<u8>, Refusal> {
+        let package = self.find(supplier, package).await?;
+        let token = timestamp::latest(self.db(), package.no).await.map_err(unavailable)?;
+        Ok(token.ok_or(RefusalCode::NotReady)?)
     }
 
     /// Where a package is. Without a supplier the id must be that of one package only.

@@ -88,6 +88,18 @@ impl Gateway {
         self.count_miss(peer, found)
     }
 
+    /// The time stamp on the latest receipt, for whoever may know of it.
+    async fn timestamp(
+        &self,
+        peer: &Peer,
+        supplier: &str,
+        package: PackageId,
+    ) -> Result<Vec<u8>, Refusal> {
+        self.may_ask(peer, supplier).await?;
+        let found = self.exchange.timestamp(Some(supplier), package).await;
+        self.count_miss(peer, found)
+    }
+
     /// Where a package is, for whoever may know of it.
     async fn status(
         &self,

@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/api/v1/packages/{id}", put(submit))
         .route("/api/v1/packages/{id}/receipt", get(receipt))
+        .route("/api/v1/packages/{id}/receipt/timestamp", get(timestamp))
         .route("/api/v1/packages/{id}/status", get(status))
         .route("/api/v1/limits", get(limits))
         .route("/api/v1/openapi.json", get(openapi::document))
@@ -96,6 +97,25 @@ async fn receipt(
         let mut response = xml(StatusCode::OK, receipt.xml);
         let kind = if receipt.concluding { "final" } else { "first" };
         response.headers_mut().insert("x-receipt", HeaderValue::from_static(kind));
+        Ok(response)
+    };
+    respond(found.await, &id)
+}
+
+/// The time stamp on the receipt: a token of RFC 3161, DER.
+async fn timestamp(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(peer): Extension<Peer>,
+    Extension(id): Extension<RequestId>,
+    Path(package): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let found = async {
+        let supplier = supplier(query.as_deref())?;
+        let token = gateway.timestamp(&peer, supplier, package_id(&package)?).await?;
+        let mut response = Response::new(Body::from(token));
+        let kind = HeaderValue::from_static("application/timestamp-token");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
         Ok(response)
     };
     respond(found.await, &id)

@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0005_mailbox", include_str!("../../migrations/0005_mailbox.sql")),
     ("0006_bulk", include_str!("../../migrations/0006_bulk.sql")),
     ("0007_encoding", include_str!("../../migrations/0007_encoding.sql")),
+    ("0008_timestamp", include_str!("../../migrations/0008_timestamp.sql")),
 ];
 
 /// Brings the schema up to date; returns the names of the migrations it ran.

@@ -11,6 +11,7 @@ pub mod pkcs11;
 pub mod signer;
 pub mod store;
 pub mod suite;
+pub mod timestamp;
 
 pub use signer::{Signer, SignerError};
 pub use store::{SignerCertificate, TrustStore};

@@ -32,6 +32,7 @@ mod schema;
 mod signature;
 mod signing;
 mod stack;
+mod timestamp;
 mod trust;
 mod xml_conformance;
 mod xml_differential;

@@ -11,6 +11,7 @@ pub mod outbox;
 pub mod refusal;
 pub mod replay;
 pub mod sweep;
+pub mod timestamp;
 
 use chrono::{DateTime, Utc};
 
