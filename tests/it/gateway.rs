@@ -305,7 +305,7 @@ async fn the_openapi_document_tells_the_truth() {
     let url = door.url("/api/v1/openapi.json");
     let document: Value = client().get(url).send().await.unwrap().json().await.unwrap();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 9);
+    assert_eq!(paths.len(), 10);
     for (path, operations) in paths {
         let real = path.replace("{id}", &id.to_string()).replace("{no}", "1");
         for (method, operation) in operations.as_object().unwrap() {
