@@ -19,3 +19,4 @@ pub mod streebog;
 pub mod unzip;
 pub mod xml;
 pub mod xmldsig;
+pub mod xop;
