@@ -150,9 +150,11 @@ pub struct Trust {
     /// Folder with certificates of authorities and lists of revoked certificates; read again when a
     /// file changes.
     pub folder: Option<PathBuf>,
-    /// Whether signers of an authority are refused when its list of revoked certificates is overdue.
-    /// Default no.
+    /// Whether signers of an authority are refused when its list of revoked certificates is overdue, or
+    /// when the responder says nothing of them. Default no: what they send is marked.
     pub refuse_stale_crl: bool,
+    /// Address of a responder that is asked about all registered certificates (OCSP). Default none.
+    pub ocsp_url: Option<String>,
 }
 
 /// `[timestamp]`. Without a URL receipts carry no time stamps.

@@ -19,7 +19,7 @@ use crate::ops;
 use crate::ops::demo;
 use crate::ops::output::say;
 use crate::ops::package::Chosen;
-use crate::ops::signature::{Key, Stage};
+use crate::ops::signature::{Key, Order, Stage};
 use crate::ops::simulate::{self, Region};
 use crate::storage::db::Db;
 use crate::storage::ids::Ids;
@@ -86,9 +86,10 @@ fn signature(command: &Signature) -> Result<bool> {
         Signature::Explain { file, judge: by, stages } => {
             ops::signature::explain(file, &by.profile, &judge(by), stages.as_deref())
         }
-        Signature::Sign { file, profile, key, algorithm, smev, output } => {
-            let key = signing_key(key)?;
-            ops::signature::sign(file, profile, &key, *algorithm, *smev, output.as_deref())?;
+        Signature::Sign { file, profile, key, algorithm, smev, personal, output } => {
+            let (profile, algorithm) = (profile.clone(), *algorithm);
+            let order = Order { profile, algorithm, smev: *smev, personal: *personal };
+            ops::signature::sign(file, &order, &signing_key(key)?, output.as_deref())?;
             Ok(true)
         }
         Signature::Transform { file, stage } => {
@@ -295,6 +296,9 @@ async fn supplier(desk: &Desk, command: Supplier) -> Result<bool> {
         Supplier::WithdrawCertificate { sha256 } => {
             ops::supplier::withdraw_certificate(admin, &sha256).await?;
         }
+        Supplier::Candidates { json } => ops::supplier::candidates(&desk.db, json).await?,
+        Supplier::Approve { sha256 } => ops::supplier::approve(admin, &sha256, now).await?,
+        Supplier::Dismiss { sha256 } => ops::supplier::dismiss(admin, &sha256).await?,
         Supplier::Block { mnemonic } => ops::supplier::block(admin, &mnemonic, true).await?,
         Supplier::Unblock { mnemonic } => ops::supplier::block(admin, &mnemonic, false).await?,
         Supplier::Grant { mnemonic, organisation } => {

@@ -19,6 +19,7 @@ use crate::codec::streebog::Streebog;
 use crate::config::Config;
 use crate::exchange::answer::Desk;
 use crate::exchange::delivery::Settings;
+use crate::exchange::revocation::{self, Responder};
 use crate::exchange::seal::Seal;
 use crate::exchange::timestamp::{self, Stamper};
 use crate::exchange::{Exchange, Parts};
@@ -34,6 +35,7 @@ use crate::trust::TrustStore;
 use crate::trust::crl::Stale;
 use crate::trust::folder::{Folder, Watched};
 use crate::trust::gost;
+use crate::trust::ocsp::Statuses;
 use crate::web;
 use crate::worker;
 
@@ -92,7 +94,8 @@ impl Service {
     pub async fn start(config: &Config, roles: Roles, clock: Clock) -> Result<Self> {
         tls::install_provider();
         let metrics = start_metrics();
-        let exchange = exchange(config, clock).await?;
+        let statuses = Statuses::default();
+        let exchange = exchange(config, clock, &statuses).await?;
         let (doors, engine) = (CancellationToken::new(), CancellationToken::new());
         let (open_doors, engines) = (TaskTracker::new(), TaskTracker::new());
         exchange.start(&engines, &engine);
@@ -100,6 +103,9 @@ impl Service {
             if let Some(stamper) = stamper(config)? {
                 engines.spawn(timestamp::run(exchange.clone(), stamper, engine.clone()));
             }
+            let url = config.trust.ocsp_url.clone();
+            let responder = url.map(|url| Responder::new(url, statuses)).transpose()?;
+            engines.spawn(revocation::run(exchange.clone(), responder, engine.clone()));
             open_doors.spawn(worker::run(exchange.clone(), doors.clone()));
         }
         let public = TcpListener::bind(config.http.listen)
@@ -144,7 +150,7 @@ impl Service {
 }
 
 /// Puts the exchange together; nothing of it runs yet.
-async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> {
+async fn exchange(config: &Config, clock: Clock, statuses: &Statuses) -> Result<Exchange> {
     let spool = config.data.join("spool");
     fs::create_dir_all(&spool)
         .with_context(|| format!("the folder {} cannot be made", spool.display()))?;
@@ -167,8 +173,9 @@ async fn exchange(config: &Config, clock: Clock) -> Result<Exchange> {
     let signer = key::signer(config, clock.now())?;
     let stale = if config.trust.refuse_stale_crl { Stale::Refuse } else { Stale::Accept };
     let trust = config.trust.folder.clone().map(|path| Watched { path, stale });
+    let statuses = config.trust.ocsp_url.is_some().then(|| (statuses.clone(), stale));
     tell_what_is_verified();
-    Ok(Exchange::new(Parts { db, clock, signer, trust, doorbell, settings }))
+    Ok(Exchange::new(Parts { db, clock, signer, trust, statuses, doorbell, settings }))
 }
 
 /// The configured authority of time stamps.

@@ -1,20 +1,26 @@
 //! MTOM messages: an envelope and one attachment in `multipart/related`, read as they arrive.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use mime::Mime;
 use multer::{Field, Multipart};
 
+use super::xml::Limits;
+use super::xop;
 use crate::model::refusal::{Refusal, RefusalCode, refusal_of};
 
 /// Longest envelope that stands beside an attachment, in bytes.
 const ROOT_BYTES: usize = 1 << 20;
+
+/// Most parts beside the envelope.
+const MOST_PARTS: usize = 100;
 
 /// What may be read while looking for a boundary and the headers after it, in bytes.
 const SEARCH_BYTES: u64 = 64 << 10;
@@ -25,6 +31,30 @@ pub struct Related {
     /// Bytes that may still come in before the parser must have found what it looks for.
     allowance: Arc<AtomicU64>,
     start: Option<String>,
+}
+
+/// A message that was saved as it was sent, without the header that names its boundary: its first
+/// line does. Gives the envelope with its parts put back.
+///
+/// # Errors
+/// As [`Related::inlined`].
+pub fn saved(message: Vec<u8>, limits: Limits, most: u64) -> Result<Vec<u8>, Refusal> {
+    let line = message.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let boundary = line.strip_prefix(b"--").and_then(|name| std::str::from_utf8(name).ok());
+    let kind = boundary.map(|name| {
+        format!("multipart/related; type=\"application/xop+xml\"; boundary=\"{name}\"")
+    });
+    let kind: Option<Mime> = kind.and_then(|kind| kind.parse().ok());
+    let kind = kind.ok_or_else(|| broken("первая строка не называет границу"))?;
+    let body = stream::iter([Ok(Bytes::from(message))]);
+    let mut reading = Box::pin(Related::new(&kind, body)?.inlined(limits, most));
+    // All of it is in memory: whoever is not ready only lets the parser look.
+    loop {
+        let polled = reading.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(done) = polled {
+            return done;
+        }
+    }
 }
 
 /// Whether a `Content-Type` is the MTOM one.
@@ -61,6 +91,10 @@ impl Related {
     /// # Errors
     /// `MIME_STRUCTURE`: the first part is not the root, or not an envelope; `LIMIT_BYTES`.
     pub async fn root(&mut self) -> Result<Vec<u8>, Refusal> {
+        self.root_of(ROOT_BYTES).await
+    }
+
+    async fn root_of(&mut self, most: usize) -> Result<Vec<u8>, Refusal> {
         let mut part = self.next_part().await?.ok_or_else(|| broken("нет ни одной части"))?;
         if let Some(start) = &self.start
             && content_id(&part) != Some(start)
@@ -75,9 +109,9 @@ impl Related {
         let mut envelope = Vec::new();
         while let Some(piece) = self.piece(&mut part).await? {
             envelope.extend_from_slice(&piece);
-            if envelope.len() > ROOT_BYTES {
+            if envelope.len() > most {
                 return Err(Refusal::new(RefusalCode::LimitBytes)
-                    .detail(format!("конверт не более {ROOT_BYTES} байт")));
+                    .detail(format!("конверт не более {most} байт")));
             }
         }
         Ok(envelope)
@@ -109,6 +143,42 @@ impl Related {
             related.finish().await?;
             Ok(None)
         }))
+    }
+
+    /// Reads a whole message of at most so many bytes and puts its parts back into the envelope, as
+    /// they were when it was signed. Each part must be referred to.
+    ///
+    /// # Errors
+    /// What is wrong with parts or envelope; `LIMIT_BYTES`.
+    pub async fn inlined(mut self, limits: Limits, most: u64) -> Result<Vec<u8>, Refusal> {
+        let envelope = self.root_of(usize::try_from(most).unwrap_or(usize::MAX)).await?;
+        let mut left = most.saturating_sub(envelope.len() as u64);
+        let mut parts = Vec::new();
+        while let Some(mut part) = self.next_part().await? {
+            let id = content_id(&part).ok_or_else(|| broken("часть без Content-ID"))?.to_owned();
+            let twice = parts.iter().any(|(known, _)| *known == id);
+            if twice || self.start.as_ref() == Some(&id) || parts.len() == MOST_PARTS {
+                return Err(broken("две части с одним Content-ID, или частей слишком много"));
+            }
+            binary(&part)?;
+            let mut bytes = Vec::new();
+            while let Some(piece) = self.piece(&mut part).await? {
+                left = left.checked_sub(piece.len() as u64).ok_or(RefusalCode::LimitBytes)?;
+                bytes.extend_from_slice(&piece);
+            }
+            parts.push((id, bytes));
+        }
+        let used = AtomicUsize::new(0);
+        let part = |wanted: &str| {
+            let found = parts.iter().find(|(id, _)| id == wanted)?;
+            used.fetch_add(1, Ordering::Relaxed);
+            Some(found.1.clone())
+        };
+        let whole = xop::inline(&envelope, limits, part)?;
+        if used.into_inner() < parts.len() {
+            return Err(broken("лишняя часть, на которую нет ссылки"));
+        }
+        Ok(whole)
     }
 
     /// Checks that nothing follows the envelope: the message has no attachment.
@@ -248,6 +318,26 @@ mod tests {
         assert_eq!(read(&message(&[ROOT, PART]), GOOD).await, Ok(whole.clone()));
         let unnamed = "type=\"application/xop+xml\"; boundary=\"MIME\"";
         assert_eq!(read(&message(&[ROOT, PART]), unnamed).await, Ok(whole));
+    }
+
+    #[test]
+    fn a_saved_message_gets_its_parts_back() {
+        let root = ROOT.replace(
+            "<Envelope/>",
+            "<Envelope><x:Include xmlns:x=\"http://www.w3.org/2004/08/xop/include\" href=\"cid:a@x\"/></Envelope>",
+        );
+        let saved = |parts: &[&str]| {
+            let message = message(parts).into_bytes();
+            let whole = saved(message, Limits::default(), 1 << 20);
+            whole.map(|whole| String::from_utf8(whole).unwrap()).map_err(|refusal| refusal.code)
+        };
+        let whole = Ok("<Envelope>Ynl0ZXMNCi0tTUlNIG9mIGl0</Envelope>".to_owned());
+        assert_eq!(saved(&[&root, PART]), whole);
+        let more = PART.replace("a@x", "b@x");
+        for parts in [&[&root[..]][..], &[&root, PART, PART], &[&root, PART, &more], &[ROOT, PART]]
+        {
+            assert_eq!(saved(parts), Err(RefusalCode::Mime));
+        }
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::codec::package::Seen;
 use crate::codec::receipt::{Subject, hex};
+use crate::exchange::admin::stored;
 use crate::exchange::commit::{self, Outcome, Pending, Written};
 use crate::exchange::delivery::{Accepted, Delivery};
 use crate::exchange::examine::{Examined, Traces, examine};
@@ -76,12 +77,17 @@ impl Exchange {
         let Examined { content, signature, transcoded, seen } = examined?;
         let picture = self.0.parties.picture().await?;
         let received_at = self.clock().now();
-        let signer_sha256 = picture.trust.verify(&signature, received_at)?.facts.sha256.clone();
+        let signer = picture.trust.verify(&signature, received_at)?;
+        let signer_sha256 = signer.facts.sha256.clone();
         let Seen { header, records, .. } = seen?;
         if expected_id.is_some_and(|expected| expected != header.package_id) {
             return Err(RefusalCode::PackageIdMismatch.into());
         }
-        let party = entitled(&picture, &header.supplier, &signer_sha256)?;
+        let party = entitled(&picture, &header.supplier, &signer_sha256);
+        if party.as_ref().is_err_and(|refusal| refusal.code == RefusalCode::CertUnknown) {
+            traces.stranger = Some(signer.facts.clone());
+        }
+        let party = party?;
         if transcoded && !party.supplier.other_encodings {
             return Err(RefusalCode::XmlEncoding.into());
         }
@@ -99,6 +105,7 @@ impl Exchange {
             records,
             content,
             signer_sha256,
+            revocation_known: picture.trust.knows_revocation(&signer, received_at),
             peer,
             received_at,
             receipt: Vec::new(),
@@ -174,6 +181,7 @@ impl Exchange {
                 supplier,
                 package_id: package,
                 sha256: traces.sha256.map(|sha256| hex(&sha256)),
+                stranger: traces.stranger.as_ref().map(stored),
                 ..Refused::new(refusal, peer, self.clock().now())
             };
             if self.0.refused.try_send(refused).is_err() {

@@ -25,6 +25,7 @@ pub fn package(package: &Package) -> Value {
         "contentBytes": package.content_bytes,
         "sha256": hex(&package.sha256),
         "signerSha256": package.signer_sha256,
+        "revocation": package.revocation,
         "peer": package.peer,
         "receivedAt": package.received_at,
         "state": package.state,

@@ -10,6 +10,7 @@ use crate::codec::xmldsig::{Envelope, EnvelopedSignature, Outcome, Profile, veri
 use crate::model::ids::PackageId;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::content::{Collector, Content, Tee};
+use crate::trust::certificate::Facts;
 
 /// What a refused delivery told about itself before it was refused. Nothing of it is proven.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Traces {
     pub(crate) supplier: Option<String>,
     pub(crate) package: Option<PackageId>,
     pub(crate) sha256: Option<[u8; 32]>,
+    /// Who signed, when that is proven and the certificate is registered for nobody.
+    pub(crate) stranger: Option<Facts>,
 }
 
 /// A document whose digest is right. Who signed it is not yet judged.

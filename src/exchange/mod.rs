@@ -22,6 +22,7 @@ pub mod receipt;
 mod refused;
 pub mod relay;
 pub mod replay;
+pub mod revocation;
 pub mod seal;
 pub mod sweep;
 pub mod timestamp;
@@ -46,7 +47,9 @@ use crate::storage::ids::Ids;
 use crate::storage::journal::refusal::Refused;
 use crate::trust::Signer;
 use crate::trust::TrustStore;
+use crate::trust::crl::Stale;
 use crate::trust::folder::Watched;
+use crate::trust::ocsp::Statuses;
 
 /// Packages waiting for a commit; more are held back at the doors.
 const COMMIT_QUEUE: usize = 1024;
@@ -73,6 +76,8 @@ pub struct Parts {
     pub signer: Arc<Signer>,
     /// Folder with more authorities than the database has, and with lists of revoked certificates.
     pub trust: Option<Watched>,
+    /// What responders said of certificates, where they are asked, and what their silence is worth.
+    pub statuses: Option<(Statuses, Stale)>,
     /// Wakes the workers.
     pub doorbell: Doorbell,
     /// What the configuration says.
@@ -116,7 +121,7 @@ impl Exchange {
         Self(Arc::new(Inner {
             registry: Registry::new(parts.db.clone(), ids.clone()),
             ids,
-            parties: Arc::new(Parties::new(parts.db.clone(), parts.trust)),
+            parties: Arc::new(Parties::new(parts.db.clone(), parts.trust, parts.statuses)),
             db: parts.db,
             clock: parts.clock,
             signer: parts.signer,

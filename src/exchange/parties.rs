@@ -13,7 +13,9 @@ use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::db::{Db, DbError};
 use crate::storage::supplier::{self, Supplier};
 use crate::trust::TrustStore;
+use crate::trust::crl::Stale;
 use crate::trust::folder::{Folder, Watched};
+use crate::trust::ocsp::Statuses;
 
 /// How old the picture may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -53,13 +55,19 @@ pub(crate) struct Parties {
     db: Db,
     /// Folder with more authorities, and with lists of revoked certificates.
     folder: Option<Watched>,
+    /// What responders said, where they are asked.
+    statuses: Option<(Statuses, Stale)>,
     current: RwLock<Option<(Instant, Arc<Picture>)>>,
     refreshing: Mutex<()>,
 }
 
 impl Parties {
-    pub(crate) fn new(db: Db, folder: Option<Watched>) -> Self {
-        Self { db, folder, current: RwLock::new(None), refreshing: Mutex::new(()) }
+    pub(crate) fn new(
+        db: Db,
+        folder: Option<Watched>,
+        statuses: Option<(Statuses, Stale)>,
+    ) -> Self {
+        Self { db, folder, statuses, current: RwLock::new(None), refreshing: Mutex::new(()) }
     }
 
     /// The picture, at most a second old; an older one while the database is away.
@@ -139,7 +147,11 @@ impl Parties {
         });
         let crls = crls.unwrap_or_default();
         let crl_due = crls.next_due();
-        let trust = Arc::new(trust.map_err(|_| RefusalCode::Internal)?.with_crls(crls));
+        let trust = trust.map_err(|_| RefusalCode::Internal)?.with_crls(crls);
+        let trust = Arc::new(match &self.statuses {
+            Some((statuses, stale)) => trust.with_statuses(statuses.clone(), *stale),
+            None => trust,
+        });
         Ok(Arc::new(Picture { generation, folder, by_mnemonic, owners, trust, crl_due }))
     }
 }

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::Exchange;
+use crate::storage::candidate;
 use crate::storage::db::DbError;
 use crate::storage::journal::refusal::{self, Refused};
 
@@ -36,5 +37,10 @@ async fn write(exchange: &Exchange, batch: &mut [Refused]) -> Result<(), DbError
     }
     let mut tx = exchange.db().begin().await?;
     refusal::insert(&mut tx, batch).await?;
+    for refused in batch {
+        if let (Some(supplier), Some(stranger)) = (&refused.supplier, &refused.stranger) {
+            candidate::note(&mut tx, supplier, stranger, refused.refused_at).await?;
+        }
+    }
     tx.commit().await
 }

@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use crate::exchange::admin::{Admin, NewSupplier};
 use crate::ops::certificate;
-use crate::ops::output::{plural, say, say_list, yes};
+use crate::ops::output::{day, instant, plural, say, say_list, yes};
+use crate::storage::candidate;
 use crate::storage::db::Db;
 use crate::storage::supplier;
+use crate::trust::certificate::Facts;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -144,6 +146,70 @@ pub async fn add_certificate(
 pub async fn withdraw_certificate(admin: &Admin, sha256: &str) -> Result<()> {
     admin.withdraw_certificate(sha256).await?;
     say("Сертификат изъят: новые пакеты с его подписью будут отклонены.");
+    Ok(())
+}
+
+/// Lists certificates that wait for approval.
+///
+/// # Errors
+/// Only of the database.
+pub async fn candidates(db: &Db, json: bool) -> Result<()> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Waiting {
+        supplier: String,
+        sha256: String,
+        subject: String,
+        not_before: DateTime<Utc>,
+        not_after: DateTime<Utc>,
+        first_seen: DateTime<Utc>,
+        last_seen: DateTime<Utc>,
+        packages: i64,
+    }
+    let waiting = candidate::list(db).await?.into_iter().map(|found| Waiting {
+        supplier: found.supplier,
+        sha256: found.certificate.sha256,
+        subject: found.certificate.subject,
+        not_before: found.certificate.not_before,
+        not_after: found.certificate.not_after,
+        first_seen: found.first_seen,
+        last_seen: found.last_seen,
+        packages: found.packages,
+    });
+    let headers = ["Поставщик", "SHA-256", "Владелец", "Действует до", "Пакетов", "Последний"];
+    let empty = "Ожидающих сертификатов нет: все подписавшие пакеты сертификаты зарегистрированы.";
+    say_list(&waiting.collect::<Vec<_>>(), json, empty, headers, |waiting| {
+        [
+            waiting.supplier.clone(),
+            waiting.sha256.clone(),
+            waiting.subject.clone(),
+            day(waiting.not_after),
+            waiting.packages.to_string(),
+            instant(waiting.last_seen),
+        ]
+    })?;
+    Ok(())
+}
+
+/// Registers a certificate that waits.
+///
+/// # Errors
+/// What [`Admin::approve_certificate`] refuses.
+pub async fn approve(admin: &Admin, sha256: &str, now: DateTime<Utc>) -> Result<()> {
+    let approved = admin.approve_certificate(sha256).await?;
+    say(format!("За поставщиком {} зарегистрирован", approved.supplier));
+    certificate::describe(&Facts::read(&approved.certificate.der)?, now);
+    say("Отклонённые пакеты поставщик должен прислать ещё раз.");
+    Ok(())
+}
+
+/// Forgets a certificate that waits.
+///
+/// # Errors
+/// What [`Admin::dismiss_certificate`] refuses.
+pub async fn dismiss(admin: &Admin, sha256: &str) -> Result<()> {
+    admin.dismiss_certificate(sha256).await?;
+    say("Сертификат отклонён; он появится снова, если им подпишут ещё один пакет.");
     Ok(())
 }
 

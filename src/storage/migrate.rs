@@ -21,6 +21,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_bulk", include_str!("../../migrations/0006_bulk.sql")),
     ("0007_encoding", include_str!("../../migrations/0007_encoding.sql")),
     ("0008_timestamp", include_str!("../../migrations/0008_timestamp.sql")),
+    ("0009_candidate", include_str!("../../migrations/0009_candidate.sql")),
+    ("0010_revocation", include_str!("../../migrations/0010_revocation.sql")),
 ];
 
 /// Brings the schema up to date; returns the names of the migrations it ran.

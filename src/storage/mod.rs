@@ -2,6 +2,7 @@
 //! SQL stops here; transactions begin and end in `exchange`.
 
 pub mod audit;
+pub mod candidate;
 pub mod content;
 pub mod db;
 mod db_error;

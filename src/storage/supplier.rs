@@ -69,6 +69,15 @@ pub async fn by_mnemonic(db: &Db, mnemonic: &str) -> Result<Option<Supplier>, Db
     row.as_ref().map(read_supplier).transpose()
 }
 
+/// The number of the supplier of this mnemonic.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn of_mnemonic(tx: &mut Tx, mnemonic: &str) -> Result<Option<SupplierId>, DbError> {
+    let row = tx.query_one("SELECT id FROM supplier WHERE mnemonic = $1", args![mnemonic]).await?;
+    row.map(|row| row.get(0).map(SupplierId)).transpose()
+}
+
 /// The supplier of this number.
 ///
 /// # Errors
@@ -154,17 +163,18 @@ pub async fn granted(db: &Db, id: SupplierId) -> Result<Vec<i64>, DbError> {
 pub async fn certificates(db: &Db, id: SupplierId) -> Result<Vec<Certificate>, DbError> {
     let sql = "SELECT sha256, der, subject, not_before, not_after FROM supplier_certificate \
         WHERE supplier_id = $1 AND withdrawn_at IS NULL ORDER BY not_after DESC, sha256";
-    let rows = db.query(sql, args![id.0]).await?;
-    let read = |row: &Row| {
-        Ok(Certificate {
-            sha256: row.get(0)?,
-            der: row.get(1)?,
-            subject: row.get(2)?,
-            not_before: row.get(3)?,
-            not_after: row.get(4)?,
-        })
-    };
-    rows.iter().map(read).collect()
+    db.query(sql, args![id.0]).await?.iter().map(read_certificate).collect()
+}
+
+/// Certificates of all suppliers and federal systems, withdrawn ones left out.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn certificates_in_use(db: &Db) -> Result<Vec<Certificate>, DbError> {
+    let sql = "SELECT sha256, der, subject, not_before, not_after FROM supplier_certificate \
+        WHERE withdrawn_at IS NULL UNION SELECT sha256, der, subject, not_before, not_after \
+        FROM federal_certificate WHERE withdrawn_at IS NULL ORDER BY sha256";
+    db.query(sql, vec![]).await?.iter().map(read_certificate).collect()
 }
 
 /// Registers a certificate for a supplier. One that is registered, even if withdrawn, stays
@@ -324,6 +334,16 @@ pub(super) async fn note_change(tx: &mut Tx) -> Result<(), DbError> {
     let sql = "INSERT INTO party_change (one, generation) VALUES (1, 1) \
         ON CONFLICT (one) DO UPDATE SET generation = party_change.generation + 1";
     tx.execute(sql, vec![]).await.map(|_| ())
+}
+
+fn read_certificate(row: &Row) -> Result<Certificate, DbError> {
+    Ok(Certificate {
+        sha256: row.get(0)?,
+        der: row.get(1)?,
+        subject: row.get(2)?,
+        not_before: row.get(3)?,
+        not_after: row.get(4)?,
+    })
 }
 
 fn read_supplier(row: &Row) -> Result<Supplier, DbError> {

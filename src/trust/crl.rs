@@ -69,7 +69,8 @@ impl Crls {
         self.lists.iter().filter_map(due).min()
     }
 
-    /// Judges a certificate by the lists of its issuer. Gives until when the verdict holds.
+    /// Judges a certificate by the lists of its issuer. Gives until when the verdict holds, and until
+    /// when the lists tell that it is not revoked: for ever where there is no list.
     ///
     /// A listed certificate is revoked whatever the date beside it: whoever holds a stolen key can
     /// date a signature back.
@@ -81,8 +82,8 @@ impl Crls {
         certificate: &X509Ref,
         issuer: &X509Ref,
         at: DateTime<Utc>,
-    ) -> Result<DateTime<Utc>, Refusal> {
-        let mut until = DateTime::<Utc>::MAX_UTC;
+    ) -> Result<[DateTime<Utc>; 2], Refusal> {
+        let mut until = [DateTime::<Utc>::MAX_UTC; 2];
         for list in &self.lists {
             let same = list.issuer_name().try_cmp(issuer.subject_name());
             if !same.is_ok_and(std::cmp::Ordering::is_eq) || !signed_by(list, issuer) {
@@ -92,14 +93,14 @@ impl Crls {
                 return Err(RefusalCode::CertRevoked.into());
             }
             let next = list.next_update().and_then(|time| instant(time).ok());
-            if self.stale == Stale::Refuse
-                && let Some(next) = next
-            {
+            let next = next.unwrap_or(DateTime::<Utc>::MAX_UTC);
+            if self.stale == Stale::Refuse {
                 if next < at {
                     return Err(RefusalCode::CertStatus.into());
                 }
-                until = until.min(next);
+                until[0] = until[0].min(next);
             }
+            until[1] = until[1].min(next);
         }
         Ok(until)
     }

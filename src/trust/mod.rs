@@ -7,6 +7,7 @@ pub mod crl;
 mod der;
 pub mod folder;
 pub mod gost;
+pub mod ocsp;
 pub mod pkcs11;
 pub mod signer;
 pub mod store;

@@ -20,9 +20,10 @@ use super::pkcs11::{Locator, Token, TokenError};
 use super::suite::{OpenSsl, PublicKey, Suite, sha256};
 use super::{cms, gost};
 use crate::codec::digest::Digest;
+use crate::codec::shape::Spot;
 use crate::codec::xmldsig::{
-    Detached, Recipe, SignError, SignatureAlgorithm, enveloped_signature, sign_detached,
-    sign_enveloped,
+    Detached, KeyInfo, Placement, Recipe, SignError, SignatureAlgorithm, enveloped_signature,
+    sign_detached, sign_enveloped,
 };
 
 /// Why a key and a certificate do not make a signer.
@@ -275,19 +276,22 @@ impl Signer {
         xml: &[u8],
         place: Detached<'_>,
     ) -> Result<Vec<u8>, SignError<KeyError>> {
-        self.sign_detached_by(xml, place, &self.recipe())
+        let key_info = KeyInfo::Certificate(&self.certificate_der);
+        let sign = |bytes: &[u8]| self.sign(bytes);
+        sign_detached(xml, place, Placement::default(), &self.recipe(), key_info, sign)
     }
 
-    /// The same by a recipe, whose algorithm must be the signer's.
+    /// Signs what a shape says at the place that it says, by a recipe whose algorithm must be the
+    /// signer's.
     ///
     /// # Errors
-    /// The message lacks the element or the holder, or [`KeyError`].
-    pub fn sign_detached_by(
+    /// The message lacks the element, its id or the holder, or [`KeyError`].
+    pub fn sign_spot(
         &self,
         xml: &[u8],
-        place: Detached<'_>,
+        spot: &Spot,
         recipe: &Recipe,
     ) -> Result<Vec<u8>, SignError<KeyError>> {
-        sign_detached(xml, place, recipe, &self.certificate_der, |bytes| self.sign(bytes))
+        spot.sign(xml, recipe, &self.certificate_der, |bytes| self.sign(bytes))
     }
 }

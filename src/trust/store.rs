@@ -12,7 +12,8 @@ use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
 
 use super::certificate::{Facts, instant};
-use super::crl::Crls;
+use super::crl::{Crls, Stale};
+use super::ocsp::Statuses;
 use super::suite::{OpenSsl, PublicKey, Suite, sha256};
 use super::{cms, der};
 use crate::codec::xmldsig::{DigestAlgorithm, EnvelopedSignature, SignatureAlgorithm};
@@ -56,12 +57,26 @@ pub struct SignerCertificate {
     pub valid_from: DateTime<Utc>,
     /// … to here.
     pub valid_to: DateTime<Utc>,
+    /// Its issuer, DER; none for an anchor that signs by itself.
+    pub issuer: Option<Vec<u8>>,
+    /// Until when lists tell that it is not revoked: for ever where its issuers have no list here.
+    listed_until: DateTime<Utc>,
+}
+
+/// What is found of a path to an anchor.
+struct Route {
+    valid_from: DateTime<Utc>,
+    valid_to: DateTime<Utc>,
+    issuer: Option<Vec<u8>>,
+    listed_until: DateTime<Utc>,
 }
 
 /// Anchors, and the certificates already judged by them.
 pub struct TrustStore {
     anchors: Vec<X509>,
     crls: Crls,
+    /// What responders said, where they are asked, and what it is worth that they said nothing.
+    statuses: Option<(Statuses, Stale)>,
     /// Withdrawn algorithms count too: for archives.
     archive: bool,
     suite: Box<dyn Suite>,
@@ -78,6 +93,7 @@ impl TrustStore {
         Ok(Self {
             anchors,
             crls: Crls::default(),
+            statuses: None,
             archive: false,
             suite: Box::new(OpenSsl),
             judged: Mutex::default(),
@@ -94,6 +110,13 @@ impl TrustStore {
     #[must_use]
     pub fn with_crls(mut self, crls: Crls) -> Self {
         self.crls = crls;
+        self
+    }
+
+    /// Judges signers also by what responders said of them.
+    #[must_use]
+    pub fn with_statuses(mut self, statuses: Statuses, stale: Stale) -> Self {
+        self.statuses = Some((statuses, stale));
         self
     }
 
@@ -115,8 +138,36 @@ impl TrustStore {
     ///
     /// # Errors
     /// `SIG_KEYINFO` for what is no certificate, `CERT_UNTRUSTED`, `CERT_EXPIRED`,
-    /// `CERT_CONSTRAINT`, `CERT_REVOKED`; `SIG_ALGORITHM` for a key that is not allowed.
+    /// `CERT_CONSTRAINT`, `CERT_REVOKED`, `CERT_STATUS`; `SIG_ALGORITHM` for a key that is not allowed.
     pub fn judge(
+        &self,
+        leaf: &[u8],
+        intermediates: &[Vec<u8>],
+        at: DateTime<Utc>,
+    ) -> Result<Arc<SignerCertificate>, Refusal> {
+        let signer = self.judge_path(leaf, intermediates, at)?;
+        let Some((statuses, stale)) = &self.statuses else { return Ok(signer) };
+        match statuses.get(&signer.facts.sha256, at) {
+            Some(status) if status.revoked => Err(RefusalCode::CertRevoked.into()),
+            None if *stale == Stale::Refuse => Err(RefusalCode::CertStatus.into()),
+            _ => Ok(signer),
+        }
+    }
+
+    /// Whether it is known at an instant that a signer has not been revoked, as far as anybody is
+    /// asked.
+    pub fn knows_revocation(&self, signer: &SignerCertificate, at: DateTime<Utc>) -> bool {
+        let told = |(statuses, _): &(Statuses, Stale)| {
+            statuses.get(&signer.facts.sha256, at).is_some_and(|status| !status.revoked)
+        };
+        at <= signer.listed_until && self.statuses.as_ref().is_none_or(told)
+    }
+
+    /// [`TrustStore::judge`] without what responders said.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn judge_path(
         &self,
         leaf: &[u8],
         intermediates: &[Vec<u8>],
@@ -208,19 +259,26 @@ impl TrustStore {
             let other = X509::from_der(der).map_err(|_| RefusalCode::SigKeyInfo)?;
             others.push(other).map_err(internal)?;
         }
-        let (valid_from, valid_to) = self.path(&certificate, &others, at)?;
+        let route = self.path(&certificate, &others, at)?;
         judge_purpose(&certificate, leaf)?;
         let key = certificate.public_key().map_err(|_| RefusalCode::SigAlgorithm)?;
-        Ok(SignerCertificate { facts, key: PublicKey::admit(&key)?, valid_from, valid_to })
+        Ok(SignerCertificate {
+            facts,
+            key: PublicKey::admit(&key)?,
+            valid_from: route.valid_from,
+            valid_to: route.valid_to,
+            issuer: route.issuer,
+            listed_until: route.listed_until,
+        })
     }
 
-    /// Finds a path to an anchor; gives when all of it is valid.
+    /// Finds a path to an anchor.
     fn path(
         &self,
         leaf: &X509Ref,
         others: &Stack<X509>,
         at: DateTime<Utc>,
-    ) -> Result<(DateTime<Utc>, DateTime<Utc>), Refusal> {
+    ) -> Result<Route, Refusal> {
         let store = self.store(at).map_err(internal)?;
         let mut context = X509StoreContext::new().map_err(internal)?;
         let outcome = context.init(&store, leaf, others, |context| {
@@ -230,24 +288,32 @@ impl TrustStore {
             let Some(chain) = context.chain() else {
                 return Ok(Err(RefusalCode::CertUntrusted.into()));
             };
-            let mut valid = (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
+            let mut route = Route {
+                valid_from: DateTime::<Utc>::MIN_UTC,
+                valid_to: DateTime::<Utc>::MAX_UTC,
+                issuer: chain.iter().nth(1).map(X509Ref::to_der).transpose()?,
+                listed_until: DateTime::<Utc>::MAX_UTC,
+            };
             for certificate in chain {
-                valid.0 = valid.0.max(instant(certificate.not_before())?);
-                valid.1 = valid.1.min(instant(certificate.not_after())?);
+                route.valid_from = route.valid_from.max(instant(certificate.not_before())?);
+                route.valid_to = route.valid_to.min(instant(certificate.not_after())?);
             }
             // Each but the anchor stands before its issuer.
             for (certificate, issuer) in chain.iter().zip(chain.iter().skip(1)) {
                 match self.crls.judge(certificate, issuer, at) {
-                    Ok(until) => valid.1 = valid.1.min(until),
+                    Ok([verdict, listed]) => {
+                        route.valid_to = route.valid_to.min(verdict);
+                        route.listed_until = route.listed_until.min(listed);
+                    }
                     Err(refusal) => return Ok(Err(refusal)),
                 }
             }
-            Ok(Ok(valid))
+            Ok(Ok(route))
         });
         outcome.map_err(|_| RefusalCode::CertUntrusted)?
     }
 
-    fn store(&self, at: DateTime<Utc>) -> Result<X509Store, ErrorStack> {
+    pub(super) fn store(&self, at: DateTime<Utc>) -> Result<X509Store, ErrorStack> {
         let mut parameters = X509VerifyParam::new()?;
         parameters.set_time(at.timestamp());
         parameters.set_depth(MAX_PATH);

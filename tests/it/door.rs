@@ -47,9 +47,9 @@ impl Door {
         tls: impl FnOnce(&Authority, &Path) -> Option<TlsAcceptor>,
     ) -> Self {
         let doorbell = Doorbell::InProcess(InProcess::new());
-        let stack = Stack::start_with(Flavour::Embedded, doorbell, |settings| {
-            settings.spool = settings.spool.join("spool");
-            std::fs::create_dir(&settings.spool).unwrap();
+        let stack = Stack::start_with(Flavour::Embedded, doorbell, |parts| {
+            parts.settings.spool = parts.settings.spool.join("spool");
+            std::fs::create_dir(&parts.settings.spool).unwrap();
         })
         .await;
         let hash = sha256(TOKEN.as_bytes()).map(|byte| format!("{byte:02x}")).concat();

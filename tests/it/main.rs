@@ -28,6 +28,7 @@ mod mutate;
 mod region;
 mod registry;
 mod replay;
+mod revocation;
 mod schema;
 mod signature;
 mod signing;

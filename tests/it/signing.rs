@@ -103,22 +103,25 @@ impl Bench {
         self.good(env!("CARGO_BIN_EXE_kontingent"), &command);
     }
 
-    /// Judges files by `signature verify`; all must be accepted.
+    /// Judges files by `signature verify` and this profile; all must be accepted.
     #[track_caller]
-    fn accepted(&self, names: &[&str]) {
+    fn accepted(&self, profile: &str, names: &[&str]) {
         let files: Vec<String> =
             names.iter().map(|name| self.path(name).to_str().unwrap().to_owned()).collect();
         let trust = self.path("trust");
         let (answers, content) =
-            verify(&files, &["--profile", "enveloped", "--trust", trust.to_str().unwrap()]);
+            verify(&files, &["--profile", profile, "--trust", trust.to_str().unwrap()]);
         assert!(content, "{answers:#?}");
     }
 }
 
-fn fixture(name: &str) -> String {
+fn key_file(name: &str, end: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/keys");
-    let path = |end: &str| root.join(format!("{name}.{end}")).display().to_string();
-    format!("--key {} --certificate {}", path("key"), path("crt"))
+    root.join(format!("{name}.{end}")).display().to_string()
+}
+
+fn fixture(name: &str) -> String {
+    format!("--key {} --certificate {}", key_file(name, "key"), key_file(name, "crt"))
 }
 
 #[test]
@@ -137,12 +140,12 @@ fn what_we_sign_with_rsa_and_ecdsa_xmlsec_verifies() {
         let broken = fs::read_to_string(bench.path(name)).unwrap().replace("<7>", "<8>");
         fs::write(bench.path("broken.xml"), broken).unwrap();
         assert!(!bench.run("xmlsec1", &format!("--verify {known} broken.xml")).status.success());
-        bench.accepted(&[name]);
+        bench.accepted("enveloped", &[name]);
     }
     // This version of xmlsec1 has no PSS.
     bench.sign("pss.xml", &format!("{rsa} --algorithm rsa-pss-sha256 --smev"));
     bench.sign("pss-512.xml", &format!("{rsa} --algorithm rsa-pss-sha512"));
-    bench.accepted(&["pss.xml", "pss-512.xml"]);
+    bench.accepted("enveloped", &["pss.xml", "pss-512.xml"]);
     let p384 = bench.run(
         env!("CARGO_BIN_EXE_kontingent"),
         &format!(
@@ -151,6 +154,45 @@ fn what_we_sign_with_rsa_and_ecdsa_xmlsec_verifies() {
         ),
     );
     assert!(!p384.status.success());
+}
+
+#[test]
+fn messages_of_smev_2_get_both_signatures_which_xmlsec_verifies() {
+    let bench = Bench::new();
+    let body = "<s:Body><x:Call xmlns:x='urn:service'><m:MessageData><m:AppData Id=\"app\"><x:Order>Ёлка &gt;</x:Order>\
+        </m:AppData></m:MessageData></x:Call></s:Body>";
+    for (name, header) in [
+        ("no-header", ""),
+        ("empty", "<s:Header a='/>' />"),
+        ("other", "<s:Header><x/></s:Header>"),
+    ] {
+        let message = format!(
+            "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:m=\"http://smev.gosuslugi.ru/rev120315\">\
+             {header}{body}</s:Envelope>"
+        );
+        fs::write(bench.path("message.xml"), message).unwrap();
+        let sign = |file: &str, options: &str| {
+            let command = format!("signature sign {file} --profile smev2 {options}");
+            bench.good(env!("CARGO_BIN_EXE_kontingent"), &command);
+        };
+        sign("message.xml", &format!("--personal --output personal.xml {}", fixture("supplier-3")));
+        sign("personal.xml", &format!("--output {name}.xml {}", fixture("supplier-1")));
+        bench.accepted("smev2", &[&format!("{name}.xml")]);
+        let certificate = |name: &str| format!("--pubkey-cert-pem {}", key_file(name, "crt"));
+        let ids = "--id-attr:Id http://schemas.xmlsoap.org/soap/envelope/:Body \
+            --id-attr:Id http://smev.gosuslugi.ru/rev120315:AppData";
+        for (place, signer) in [("Security", "supplier-1"), ("AppData", "supplier-3")] {
+            let node =
+                format!("--node-xpath //*[local-name()='{place}']/*[local-name()='Signature']");
+            bench.good(
+                "xmlsec1",
+                &format!("--verify {} {ids} {node} {name}.xml", certificate(signer)),
+            );
+        }
+        let again = format!("signature sign {name}.xml --profile smev2 {}", fixture("supplier-1"));
+        let again = bench.run(env!("CARGO_BIN_EXE_kontingent"), &again);
+        assert!(String::from_utf8_lossy(&again.stderr).contains("уже есть"));
+    }
 }
 
 #[test]
@@ -171,7 +213,7 @@ fn what_we_sign_with_gost_the_engine_verifies_over_the_octets_of_another_canonic
             &format!("{name}-smev.xml"),
             &format!("--smev --key {name}.key --certificate {name}.crt"),
         );
-        bench.accepted(&[&format!("{name}.xml"), &format!("{name}-smev.xml")]);
+        bench.accepted("enveloped", &[&format!("{name}.xml"), &format!("{name}-smev.xml")]);
     }
 }
 
@@ -219,5 +261,5 @@ fn keys_come_from_pkcs_12_and_from_a_token_as_well() {
             String::from_utf8_lossy(&refused.stderr).contains("no private key is labelled none")
         );
     }
-    bench.accepted(&["pkcs12.xml", "token-rsa.xml", "token-pss.xml", "token-ec.xml"]);
+    bench.accepted("enveloped", &["pkcs12.xml", "token-rsa.xml", "token-pss.xml", "token-ec.xml"]);
 }

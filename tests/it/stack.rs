@@ -78,26 +78,28 @@ impl Stack {
         Self::start_with(flavour, doorbell, |_| {}).await
     }
 
-    /// The same with another doorbell and other settings.
+    /// The same with another doorbell and other parts.
     pub(crate) async fn start_with(
         flavour: Flavour,
         doorbell: Doorbell,
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut Parts),
     ) -> Self {
         let Ground { directory, database_url, db, authority, suppliers, signer } =
             Ground::prepare(flavour).await;
         let mut settings = Settings::new(directory.path().to_owned());
         settings.patience = Duration::from_secs(2);
-        change(&mut settings);
         let signer = Arc::new(signer);
-        let exchange = Exchange::new(Parts {
+        let mut parts = Parts {
             db,
             clock: Clock::System,
             signer,
             trust: None,
+            statuses: None,
             doorbell,
             settings,
-        });
+        };
+        change(&mut parts);
+        let exchange = Exchange::new(parts);
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         exchange.start(&tracker, &stop);
         Self { exchange, suppliers, authority, tracker, stop, database_url, directory }

@@ -268,6 +268,22 @@ pub enum Supplier {
         /// Hex SHA-256 of the certificate.
         sha256: String,
     },
+    /// List certificates that signed for a supplier, right and trusted, and are not registered.
+    Candidates {
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Register such a certificate for the supplier it signed for.
+    Approve {
+        /// Hex SHA-256 of the certificate.
+        sha256: String,
+    },
+    /// Forget such a certificate.
+    Dismiss {
+        /// Hex SHA-256 of the certificate.
+        sha256: String,
+    },
     /// Refuse all packages of a supplier.
     Block {
         /// Mnemonic.

@@ -35,8 +35,8 @@ pub enum Signature {
     Sign {
         /// The document.
         file: PathBuf,
-        /// `enveloped`, `detached:{namespace}Element`, whose second child holds the signature, or
-        /// `smev3`.
+        /// `enveloped`, `detached:{namespace}Element`, whose second child holds the signature,
+        /// `smev3`, whose holders must be there, or `smev2`, which gets its security header.
         #[arg(long)]
         profile: Profile,
         /// With which key.
@@ -48,6 +48,9 @@ pub enum Signature {
         /// With the transform of SMEV; always so with `smev3`.
         #[arg(long)]
         smev: bool,
+        /// As an official over the content of a message of SMEV (ЭП-СП); sign so before the system does.
+        #[arg(long)]
+        personal: bool,
         /// File to write; standard output by default.
         #[arg(long)]
         output: Option<PathBuf>,

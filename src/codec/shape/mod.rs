@@ -14,8 +14,8 @@ use super::node::Node;
 use super::soap;
 use super::xml::Limits;
 use super::xmldsig::{
-    DSIG, Detached, EnvelopedSignature, Look, Name, Placement, look, octets_of, verify_detached,
-    verify_with_token,
+    DSIG, Detached, EnvelopedSignature, KeyInfo, Look, Name, Placement, Recipe, SignError, look,
+    octets_of, sign_detached, verify_detached, verify_with_token,
 };
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -103,6 +103,23 @@ pub fn smev2(document: &[u8], at: DateTime<Utc>) -> Result<Plan, Refusal> {
     smev2::plan(&Node::document(document, limits())?, at)
 }
 
+/// Makes a message of SMEV 2 ready to be signed by the system of this certificate, DER: a security
+/// header, an id of the body. Gives the message and where the signature goes.
+///
+/// # Errors
+/// What is wrong with the XML or the envelope; `SIG_STRUCTURE` when it has such a header.
+pub fn smev2_prepared(document: &[u8], certificate: &[u8]) -> Result<(Vec<u8>, Spot), Refusal> {
+    smev2::prepared(document, &Node::document(document, limits())?, certificate)
+}
+
+/// Where an official's signature goes in a message of SMEV 2: into its `AppData`.
+///
+/// # Errors
+/// What is wrong with the XML or the envelope; `SIG_COVERAGE` without exactly one `AppData`.
+pub fn smev2_personal(document: &[u8]) -> Result<Spot, Refusal> {
+    smev2::unsigned_personal(&Node::document(document, limits())?)
+}
+
 /// A SOAP message whose operation has this name: the first child of the operation is signed, and
 /// the signature stands beside it, by itself or in a holder.
 ///
@@ -180,6 +197,25 @@ impl Spot {
         Ok(signature)
     }
 
+    /// Signs what must be signed; the signature becomes the last child of its holder.
+    ///
+    /// # Errors
+    /// The document lacks the element, its id or the holder, or what `sign` gives.
+    pub fn sign<E>(
+        &self,
+        document: &[u8],
+        recipe: &Recipe,
+        certificate_der: &[u8],
+        sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, SignError<E>> {
+        let (signed, holder) = (names(&self.signed), names(&self.holder));
+        let place = Detached { signed: &signed, holder: &holder };
+        let token = self.tokens.as_ref().and_then(|tokens| tokens.first());
+        let key_info =
+            token.map_or(KeyInfo::Certificate(certificate_der), |(id, _)| KeyInfo::Token(id));
+        sign_detached(document, place, self.placement(), recipe, key_info, sign)
+    }
+
     /// The signature of a document as a whole, a child of its root, whose name is given.
     pub fn of_root(namespace: &str, local: &str) -> Self {
         let root = vec![(namespace.to_owned(), local.to_owned())];
@@ -219,16 +255,6 @@ impl Spot {
     #[must_use]
     pub fn signing(&self, signed: Path) -> Self {
         Self { signed, ..self.clone() }
-    }
-
-    /// Names from the root to what must be signed.
-    pub fn signed_names(&self) -> Vec<Name<'_>> {
-        names(&self.signed)
-    }
-
-    /// Names from the root to what holds the signature.
-    pub fn holder_names(&self) -> Vec<Name<'_>> {
-        names(&self.holder)
     }
 
     fn placement(&self) -> Placement<'_> {

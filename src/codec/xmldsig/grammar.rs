@@ -10,7 +10,7 @@ use super::algorithm::{
 };
 use super::ids::{Ids, identifies};
 use super::parsed::{Parsed, Transform};
-use super::{DSIG, DigestAlgorithm};
+use super::{DSIG, DigestAlgorithm, WSSE};
 use crate::codec::c14n::{Canonicaliser, Inherited, Method};
 use crate::codec::form::{Form, octets};
 use crate::codec::xml::{Event, Reader, Start};
@@ -52,8 +52,6 @@ const NAMES: [&str; 16] = [
 ];
 const INCLUSIVE_NAMESPACES: &str = "InclusiveNamespaces";
 /// Namespace of WS-Security, and the elements of it that lead to a certificate.
-const WSSE: &str =
-    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd";
 const TOKEN_REFERENCE: &str = "SecurityTokenReference";
 const TOKEN_LINK: &str = "wsse:Reference";
 /// The only kind of token there may be.

@@ -21,10 +21,18 @@ pub use detached::{
     Detached, Look, Name, Placement, look, octets_of, verify_detached, verify_with_token,
 };
 pub use enveloped::{Envelope, Outcome, Profile, TAIL, verify_bytes, verify_enveloped};
-pub use sign::{Recipe, SignError, enveloped_signature, sign_detached, sign_enveloped};
+pub use sign::{KeyInfo, Recipe, SignError, enveloped_signature, sign_detached, sign_enveloped};
 
 /// Namespace of XML signatures.
 pub const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
+
+/// Namespace of security headers of SOAP messages and of what refers to their tokens.
+pub(super) const WSSE: &str =
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd";
+
+/// Type of a token that is a certificate.
+pub(super) const X509_TOKEN: &str =
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v3";
 
 /// A signature whose digest was right. Its value is not yet verified.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::algorithm::{ENVELOPED, EXCLUSIVE, SMEV, SignatureAlgorithm, digest_uri, method_uri};
-use super::detached::{Detached, Path, digest_of};
-use super::{DSIG, DigestAlgorithm};
+use super::detached::{Detached, Path, Placement, digest_of};
+use super::{DSIG, DigestAlgorithm, WSSE, X509_TOKEN};
 use crate::codec::form::{Form, FormWriter, octets};
 use crate::codec::xml::{Event, Limits, Reader, Start, escape_attribute};
 use crate::model::refusal::{Refusal, RefusalCode};
@@ -60,6 +60,31 @@ impl Recipe {
     }
 }
 
+/// Where the certificate of a signature is told.
+#[derive(Clone, Copy, Debug)]
+pub enum KeyInfo<'a> {
+    /// In the signature, DER.
+    Certificate(&'a [u8]),
+    /// In a token of the same security header, by its id.
+    Token(&'a str),
+}
+
+impl KeyInfo<'_> {
+    /// The content of `ds:KeyInfo`.
+    fn markup(self) -> String {
+        match self {
+            Self::Certificate(der) => format!(
+                "<ds:X509Data><ds:X509Certificate>{}</ds:X509Certificate></ds:X509Data>",
+                STANDARD.encode(der)
+            ),
+            Self::Token(id) => format!(
+                "<wsse:SecurityTokenReference xmlns:wsse=\"{WSSE}\"><wsse:Reference URI=\"#{id}\" \
+                 ValueType=\"{X509_TOKEN}\"/></wsse:SecurityTokenReference>"
+            ),
+        }
+    }
+}
+
 /// Where the signature goes, and what it says.
 struct Plan {
     /// Byte of the document where the signature is put in.
@@ -80,7 +105,7 @@ pub fn sign_enveloped<E>(
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, SignError<E>> {
     let plan = plan_enveloped(xml, recipe).map_err(SignError::Document)?;
-    put(xml, &plan, true, recipe, certificate_der, sign)
+    put(xml, &plan, true, recipe, KeyInfo::Certificate(certificate_der), sign)
 }
 
 /// The signature of a document read once in constant memory, and the byte of the document where
@@ -95,21 +120,23 @@ pub fn enveloped_signature<E>(
     if plan.empty {
         return Err(SignError::Document(RefusalCode::SigStructure.into()));
     }
-    let text = signature(&plan, true, recipe, certificate_der, sign)?;
+    let text = signature(&plan, true, recipe, KeyInfo::Certificate(certificate_der), sign)?;
     Ok((plan.at as u64, text))
 }
 
-/// Signs one element of a message: `ds:Signature` is put into the holder, which must be there
-/// without one. The signed element must have an `Id`.
+/// Signs one element of a message: `ds:Signature` becomes the last child of the holder. The signed
+/// element must have an id as `placement` says; a holder that is the signed element itself is left
+/// out of what is signed only as far as the signature goes (`enveloped`).
 pub fn sign_detached<E>(
     xml: &[u8],
     place: Detached<'_>,
+    placement: Placement<'_>,
     recipe: &Recipe,
-    certificate_der: &[u8],
+    key_info: KeyInfo<'_>,
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, SignError<E>> {
-    let plan = plan_detached(xml, place, recipe).map_err(SignError::Document)?;
-    put(xml, &plan, false, recipe, certificate_der, sign)
+    let plan = plan_detached(xml, place, placement, recipe).map_err(SignError::Document)?;
+    put(xml, &plan, place.signed == place.holder, recipe, key_info, sign)
 }
 
 fn plan_enveloped(xml: impl Read, recipe: &Recipe) -> Result<Plan, Refusal> {
@@ -136,7 +163,12 @@ fn plan_enveloped(xml: impl Read, recipe: &Recipe) -> Result<Plan, Refusal> {
     Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
 }
 
-fn plan_detached(xml: &[u8], place: Detached<'_>, recipe: &Recipe) -> Result<Plan, Refusal> {
+fn plan_detached(
+    xml: &[u8],
+    place: Detached<'_>,
+    placement: Placement<'_>,
+    recipe: &Recipe,
+) -> Result<Plan, Refusal> {
     let limits = Limits::default();
     let mut reader = Reader::new(xml, limits);
     let mut path = Path::default();
@@ -145,10 +177,14 @@ fn plan_detached(xml: &[u8], place: Detached<'_>, recipe: &Recipe) -> Result<Pla
         let (event, at) = reader.step()?;
         path.event(&event);
         match event {
-            Event::Start(start) if path.is(place.signed) => {
-                target = id(start).map(|id| format!("#{id}"));
+            Event::Start(start) => {
+                if path.is(place.signed) {
+                    target = id_in(start, placement.id_namespace).map(|id| format!("#{id}"));
+                }
+                if path.is(place.holder) {
+                    begin = at.place().offset;
+                }
             }
-            Event::Start(_) if path.is(place.holder) => begin = at.place().offset,
             Event::End(_) if path.is(place.holder) => end = Some(at.place().offset),
             Event::Eof => break,
             _ => {}
@@ -161,7 +197,11 @@ fn plan_detached(xml: &[u8], place: Detached<'_>, recipe: &Recipe) -> Result<Pla
 }
 
 fn id(start: Start<'_>) -> Option<&str> {
-    ["Id", "ID", "id"].iter().find_map(|name| start.attribute("", name))
+    id_in(start, "")
+}
+
+fn id_in<'a>(start: Start<'a>, namespace: &str) -> Option<&'a str> {
+    ["Id", "ID", "id"].iter().find_map(|name| start.attribute(namespace, name))
 }
 
 /// A byte offset of a document in memory.
@@ -174,10 +214,10 @@ fn put<E>(
     plan: &Plan,
     enveloped: bool,
     recipe: &Recipe,
-    certificate_der: &[u8],
+    key_info: KeyInfo<'_>,
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, SignError<E>> {
-    let signature = signature(plan, enveloped, recipe, certificate_der, sign)?;
+    let signature = signature(plan, enveloped, recipe, key_info, sign)?;
     let mut signed = Vec::with_capacity(xml.len() + signature.len() + 256);
     if !plan.empty {
         signed.extend_from_slice(&xml[..plan.at]);
@@ -201,18 +241,17 @@ fn signature<E>(
     plan: &Plan,
     enveloped: bool,
     recipe: &Recipe,
-    certificate_der: &[u8],
+    key_info: KeyInfo<'_>,
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<String, SignError<E>> {
     let signed_info = signed_info(plan, enveloped, recipe);
     let alone = signed_info.replacen('>', &format!(" xmlns:ds=\"{DSIG}\">"), 1);
     let canonical = octets(alone.as_bytes(), &Form::default()).map_err(SignError::Document)?;
     let value = STANDARD.encode(sign(&canonical).map_err(SignError::Key)?);
-    let certificate = STANDARD.encode(certificate_der);
     Ok(format!(
         "<ds:Signature xmlns:ds=\"{DSIG}\">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>\
-         <ds:KeyInfo><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data>\
-         </ds:KeyInfo></ds:Signature>"
+         <ds:KeyInfo>{}</ds:KeyInfo></ds:Signature>",
+        key_info.markup()
     ))
 }
 

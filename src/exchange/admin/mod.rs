@@ -15,6 +15,7 @@ use crate::storage::ids::Ids;
 use crate::trust::certificate::Facts;
 
 pub use crate::exchange::admin::dictionary::{CsvError, read_csv};
+pub(crate) use crate::exchange::admin::party::stored;
 pub use crate::exchange::admin::party::{NewSupplier, Validity};
 
 /// An administrator at work.
@@ -44,6 +45,9 @@ pub enum AdminError {
     /// No certificate of this hash is in use.
     #[error("действующий сертификат с SHA-256 {0} не найден")]
     CertificateUnknown(String),
+    /// No certificate of this hash waits for approval.
+    #[error("среди ожидающих подтверждения нет сертификата с SHA-256 {0}")]
+    CandidateUnknown(String),
     /// No authority of this hash is trusted.
     #[error("среди доверенных нет удостоверяющего центра с SHA-256 {0}")]
     AuthorityUnknown(String),
@@ -78,6 +82,7 @@ impl AdminError {
             Self::CannotSign(_) => "CERT_CONSTRAINT",
             Self::NotAnAuthority(_) => "NOT_AN_AUTHORITY",
             Self::CertificateUnknown(_) => "CERT_UNKNOWN",
+            Self::CandidateUnknown(_) => "CANDIDATE_UNKNOWN",
             Self::AuthorityUnknown(_) => "AUTHORITY_UNKNOWN",
             Self::Mnemonic(_) => "MNEMONIC",
             Self::Name => "NAME",

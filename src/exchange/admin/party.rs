@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::exchange::admin::{Admin, AdminError, check_mnemonic, check_name, check_signs};
 use crate::model::ids::SupplierId;
+use crate::storage::candidate::{self, Candidate};
 use crate::storage::db::Tx;
 use crate::storage::federal_system::{self, SystemCertificate};
 use crate::storage::supplier::{self, Certificate, Supplier};
@@ -136,6 +137,42 @@ impl Admin {
         .await
     }
 
+    /// Registers a certificate that waits, by its SHA-256 in hex, for the supplier that it signed
+    /// for, whose mnemonic is given back.
+    ///
+    /// # Errors
+    /// [`AdminError::CandidateUnknown`], [`AdminError::CertificateTaken`].
+    pub async fn approve_certificate(&self, sha256: &str) -> Result<Candidate, AdminError> {
+        let sha256 = plain_hex(sha256);
+        let object = format!("certificate:{sha256}");
+        self.perform("supplier.certificate.approve", object, json!({}), async |tx, at| {
+            let found = candidate::take(tx, &sha256).await?;
+            let found = found.ok_or_else(|| AdminError::CandidateUnknown(sha256.clone()))?;
+            let known = supplier::of_mnemonic(tx, &found.supplier).await?;
+            let id = known.ok_or_else(|| AdminError::SupplierUnknown(found.supplier.clone()))?;
+            if supplier::add_certificate(tx, id, &found.certificate, at).await? {
+                return Ok(found);
+            }
+            let owner = supplier::certificate_owner(tx, &sha256).await?;
+            Err(AdminError::CertificateTaken(owner.unwrap_or_default()))
+        })
+        .await
+    }
+
+    /// Forgets a certificate that waits.
+    ///
+    /// # Errors
+    /// [`AdminError::CandidateUnknown`].
+    pub async fn dismiss_certificate(&self, sha256: &str) -> Result<(), AdminError> {
+        let sha256 = plain_hex(sha256);
+        let object = format!("certificate:{sha256}");
+        self.perform("supplier.certificate.dismiss", object, json!({}), async |tx, _| {
+            let found = candidate::take(tx, &sha256).await?;
+            found.map(|_| ()).ok_or_else(|| AdminError::CandidateUnknown(sha256.clone()))
+        })
+        .await
+    }
+
     /// Entrusts an organisation of the registry to a supplier; says whether that is new.
     ///
     /// # Errors
@@ -164,7 +201,7 @@ impl Admin {
             if !facts.authority {
                 return Err(AdminError::NotAnAuthority(facts.subject.clone()));
             }
-            Ok(supplier::add_anchor(tx, &certificate(facts), at).await?)
+            Ok(supplier::add_anchor(tx, &stored(facts), at).await?)
         })
         .await
     }
@@ -225,14 +262,15 @@ async fn add_certificate(
     at: DateTime<Utc>,
 ) -> Result<(), AdminError> {
     check_signs(facts)?;
-    if supplier::add_certificate(tx, id, &certificate(facts), at).await? {
+    if supplier::add_certificate(tx, id, &stored(facts), at).await? {
         return Ok(());
     }
     let owner = supplier::certificate_owner(tx, &facts.sha256).await?;
     Err(AdminError::CertificateTaken(owner.unwrap_or_default()))
 }
 
-fn certificate(facts: &Facts) -> Certificate {
+/// A certificate as it is stored.
+pub(crate) fn stored(facts: &Facts) -> Certificate {
     Certificate {
         sha256: facts.sha256.clone(),
         der: facts.der.clone(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::codec::mtom;
 use crate::codec::receipt;
 use crate::codec::shape::{self, Plan, Role};
 use crate::codec::xml::{At, Event, Limits, Transcoder};
@@ -168,7 +169,7 @@ pub fn envelope() -> Envelope {
     Envelope { limits, signature_last: false }
 }
 
-/// The whole of a message, in UTF-8.
+/// The whole of a message, in UTF-8; one that was saved with its MTOM parts gets them back.
 ///
 /// # Errors
 /// `LIMIT_BYTES`, or what keeps it from being read.
@@ -179,6 +180,10 @@ pub fn whole(open: Open<'_>) -> Result<Vec<u8>, Refusal> {
     read.map_err(|error| refusal_of(&error).unwrap_or_else(|| unreadable(&error)))?;
     if document.len() as u64 > MAX_MESSAGE {
         return Err(RefusalCode::LimitBytes.into());
+    }
+    if document.starts_with(b"--") {
+        let limits = Limits { comments: true, ..shape::limits() };
+        return mtom::saved(document, limits, MAX_MESSAGE);
     }
     Ok(document)
 }

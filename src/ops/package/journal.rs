@@ -274,6 +274,15 @@ fn say_header(package: &Package) {
     let records = plural(package.records, ["запись", "записи", "записей"]);
     say(format!("  объём         {records}, {} байт", package.content_bytes));
     say(format!("  подписал      {}", package.signer_sha256));
+    match package.revocation.as_str() {
+        "unknown" => {
+            say(
+                "                REVOCATION_UNKNOWN: об отзыве сертификата ничего не было известно",
+            );
+        }
+        "revoked" => say("                ВНИМАНИЕ: сертификат с тех пор отозван"),
+        _ => {}
+    }
     say(format!("  адрес         {}", package.peer));
 }
 

@@ -6,6 +6,6 @@ mod transform;
 mod verify;
 
 pub use explain::explain;
-pub use sign::{Key, sign};
+pub use sign::{Key, Order, sign};
 pub use transform::{Stage, transform};
 pub use verify::{Judge, verify};

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
-use crate::codec::shape;
-use crate::codec::xmldsig::{Detached, Recipe, SignatureAlgorithm};
+use crate::codec::shape::{self, Role};
+use crate::codec::xmldsig::SignatureAlgorithm;
 use crate::exchange::workshop::Profile;
+use crate::model::refusal::Refusal;
 use crate::ops::output::say;
+use crate::ops::package::describe;
 use crate::trust::Signer;
 
 /// Where the key is.
@@ -53,40 +55,31 @@ impl Key {
     }
 }
 
-/// Signs a file and writes it beside: to `output`, or to standard output.
+/// What is signed, and how.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The shape that the document has or gets.
+    pub profile: Profile,
+    /// Another algorithm than the key's own.
+    pub algorithm: Option<SignatureAlgorithm>,
+    /// With the transform of SMEV.
+    pub smev: bool,
+    /// As an official over the content of a message, not as the system over the message.
+    pub personal: bool,
+}
+
+/// Signs a file and writes it: to `output`, or to standard output.
 ///
 /// # Errors
 /// A document that cannot be signed to the profile, or a key that does not sign.
-pub fn sign(
-    file: &Path,
-    profile: &Profile,
-    key: &Key,
-    algorithm: Option<SignatureAlgorithm>,
-    smev: bool,
-    output: Option<&Path>,
-) -> Result<()> {
+pub fn sign(file: &Path, order: &Order, key: &Key, output: Option<&Path>) -> Result<()> {
     let document = fs::read(file).with_context(|| format!("не читается {}", file.display()))?;
     let signer = key.signer()?;
-    let signer = match algorithm {
+    let signer = match order.algorithm {
         Some(algorithm) => signer.with_algorithm(algorithm)?,
         None => signer,
     };
-    let recipe = if smev { signer.recipe().smev() } else { signer.recipe() };
-    let signed = match profile {
-        Profile::Enveloped | Profile::Receipt => signer.sign_enveloped_by(&document, &recipe)?,
-        Profile::Detached { namespace, local } => {
-            let plan = shape::unsigned(&document, namespace, local)?;
-            place(&signer, &document, &plan, &recipe)?
-        }
-        Profile::Smev3 => {
-            let plan = shape::smev3(&document)?;
-            let outer = plan.spots.first().context("в сообщении нечего подписывать")?;
-            place(&signer, &document, outer, &recipe.smev())?
-        }
-        Profile::Smev2 => {
-            bail!("подпись SMEV 2 этой командой не делается: она нужна только для приёма")
-        }
-    };
+    let signed = signed(&document, order, &signer)?;
     match output {
         Some(path) => fs::write(path, signed).with_context(|| path.display().to_string())?,
         None => say(String::from_utf8(signed)?),
@@ -94,8 +87,39 @@ pub fn sign(
     Ok(())
 }
 
-fn place(signer: &Signer, document: &[u8], spot: &shape::Spot, recipe: &Recipe) -> Result<Vec<u8>> {
-    let (signed, holder) = (spot.signed_names(), spot.holder_names());
-    let place = Detached { signed: &signed, holder: &holder };
-    Ok(signer.sign_detached_by(document, place, recipe)?)
+fn signed(document: &[u8], order: &Order, signer: &Signer) -> Result<Vec<u8>> {
+    let recipe = signer.recipe();
+    let recipe = if order.smev { recipe.smev() } else { recipe };
+    Ok(match (&order.profile, order.personal) {
+        (Profile::Smev3, personal) => {
+            let plan = shape::smev3(document).map_err(told)?;
+            let mut spots = plan.spots.iter();
+            // Whatever stands first is the signature of who sends the message.
+            let spot = spots.find(|spot| !personal || spot.role == Role::Personal);
+            let spot = spot.context("в сообщении нет места для этой подписи")?;
+            signer.sign_spot(document, spot, &recipe.smev())?
+        }
+        (Profile::Smev2, true) => {
+            let spot = shape::smev2_personal(document).map_err(told)?;
+            signer.sign_spot(document, &spot, &recipe)?
+        }
+        (Profile::Smev2, false) => {
+            let (message, spot) =
+                shape::smev2_prepared(document, signer.certificate_der()).map_err(told)?;
+            signer.sign_spot(&message, &spot, &recipe)?
+        }
+        (_, true) => bail!("подпись должностного лица бывает только в профилях smev2 и smev3"),
+        (Profile::Enveloped | Profile::Receipt, false) => {
+            signer.sign_enveloped_by(document, &recipe)?
+        }
+        (Profile::Detached { namespace, local }, false) => {
+            let spot = shape::unsigned(document, namespace, local).map_err(told)?;
+            signer.sign_spot(document, &spot, &recipe)?
+        }
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn told(refusal: Refusal) -> anyhow::Error {
+    anyhow!(describe(&refusal))
 }

@@ -33,6 +33,8 @@ pub struct NewPackage {
     pub content: Content,
     /// Certificate that signed it, lower-case hex of SHA-256.
     pub signer_sha256: String,
+    /// Whether it was known that the certificate had not been revoked.
+    pub revocation_known: bool,
     /// Network address it came from.
     pub peer: String,
     /// When it was examined.
@@ -83,11 +85,12 @@ pub async fn insert_packages(tx: &mut Tx, packages: &[&NewPackage]) -> Result<Ve
         .column("test", Column::Flag(packages.iter().map(|p| Some(p.header.test)).collect()))
         .column("header", Column::Text(headers))
         .column("signer_sha256", text(|p| p.signer_sha256.clone()))
+        .column("revocation", text(|p| revocation(p.revocation_known)))
         .column("peer", text(|p| p.peer.clone()))
         .column("received_at", instants(|p| p.received_at));
     let columns = "no, supplier_id, package_id, sha256, content_bytes, parts, records, \
         package_type, mode, scope, sequence, previous_sequence, snapshot_at, test, header, \
-        signer_sha256, peer, received_at";
+        signer_sha256, revocation, peer, received_at";
     let sql = format!(
         "WITH {{input}} INSERT INTO package ({columns}, state, state_at) \
         SELECT {columns}, 'received', {} FROM input WHERE true \
@@ -97,6 +100,10 @@ pub async fn insert_packages(tx: &mut Tx, packages: &[&NewPackage]) -> Result<Ve
     let rows = tx.query_input(&sql, input, vec![]).await?;
     let new = rows.iter().map(|row| row.get(0)).collect::<Result<Vec<i64>, _>>()?;
     Ok(packages.iter().map(|package| new.contains(&package.no.0)).collect())
+}
+
+fn revocation(known: bool) -> String {
+    if known { "known" } else { "unknown" }.to_owned()
 }
 
 /// Writes what comes with new packages: first attempts, rings, and first receipts.

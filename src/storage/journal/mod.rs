@@ -10,6 +10,7 @@ pub mod list;
 pub mod outbox;
 pub mod refusal;
 pub mod replay;
+pub mod revocation;
 pub mod sweep;
 pub mod timestamp;
 
@@ -52,6 +53,8 @@ pub struct Package {
     pub signer_sha256: String,
     /// Network address it came from.
     pub peer: String,
+    /// What is known of its certificate: `known`, `unknown` or `revoked`.
+    pub revocation: String,
 }
 
 /// An attempt and the package it is for, with what a doorbell needs.
@@ -68,7 +71,7 @@ pub struct Ringable {
 /// Columns that [`read_package`] reads, from `package p JOIN supplier s`.
 const PACKAGE: &str = "SELECT p.no, p.supplier_id, s.mnemonic, p.package_id, p.sha256, \
     p.content_bytes, p.parts, p.records, p.header, p.received_at, p.state, p.state_at, p.reason, \
-    p.signer_sha256, p.peer FROM package p JOIN supplier s ON s.id = p.supplier_id";
+    p.signer_sha256, p.peer, p.revocation FROM package p JOIN supplier s ON s.id = p.supplier_id";
 
 fn read_package(row: &Row) -> Result<Package, DbError> {
     let header: String = row.get(8)?;
@@ -89,6 +92,7 @@ fn read_package(row: &Row) -> Result<Package, DbError> {
         reason: row.get(12)?,
         signer_sha256: row.get(13)?,
         peer: row.get(14)?,
+        revocation: row.get(15)?,
     })
 }
 

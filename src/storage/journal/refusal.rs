@@ -6,6 +6,7 @@ use crate::args;
 use crate::model::refusal::Refusal;
 use crate::storage::db::{Db, DbError, Row, Tx};
 use crate::storage::input::{Column, Input};
+use crate::storage::supplier::Certificate;
 
 /// Refused deliveries that are kept.
 pub const KEPT: i64 = 10_000;
@@ -29,6 +30,8 @@ pub struct Refused {
     pub peer: String,
     /// When.
     pub refused_at: DateTime<Utc>,
+    /// The certificate that signed right, is trusted, and is registered for nobody. Not read back.
+    pub stranger: Option<Certificate>,
 }
 
 impl Refused {
@@ -43,6 +46,7 @@ impl Refused {
             sha256: None,
             peer,
             refused_at,
+            stranger: None,
         }
     }
 }
@@ -99,6 +103,7 @@ pub async fn list(db: &Db, before: Option<i64>, limit: i64) -> Result<Vec<Refuse
             sha256: row.get(5)?,
             peer: row.get(6)?,
             refused_at: row.get(7)?,
+            stranger: None,
         })
     };
     rows.iter().map(read).collect()

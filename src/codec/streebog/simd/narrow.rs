@@ -1,17 +1,19 @@
 //! Two states, key and block, side by side in vectors of 32 bytes, with AVX2.
 //!
-//! A vector holds two words of the key in its lower half and the same words of the block in its
-//! upper one. Bytes are kept as the first linear part of the substitution makes them, so that
-//! only its part on half bytes is computed in a round: multiplication in GF(16) by logarithms.
+//! A half of a vector holds a word of the key and the same word of the block, byte by byte in turn;
+//! its other half holds the word that is four further. So no byte has to leave its half until the
+//! halves are added, and what the key adds to the block is one shift away. Bytes are kept as the
+//! first linear part of the substitution makes them, so that only its part on half bytes is
+//! computed in a round: multiplication in GF(16) by logarithms.
 //! The substitution is taken apart as Biryukov, Perrin and Udovenko found it (2016).
 
 use std::arch::x86_64::{
-    __m256i, _mm_cvtsi128_si64, _mm_unpackhi_epi64, _mm_xor_si128, _mm256_adds_epu8,
-    _mm256_and_si256, _mm256_blend_epi32, _mm256_blendv_epi8, _mm256_castsi256_si128,
-    _mm256_cmpeq_epi8, _mm256_extracti128_si256, _mm256_inserti128_si256, _mm256_min_epu8,
-    _mm256_permute4x64_epi64, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_sub_epi8, _mm256_unpackhi_epi16,
-    _mm256_unpackhi_epi32, _mm256_unpacklo_epi16, _mm256_unpacklo_epi32, _mm256_xor_si256,
+    __m256i, _mm256_adds_epu8, _mm256_and_si256, _mm256_blend_epi32, _mm256_blendv_epi8,
+    _mm256_cmpeq_epi8, _mm256_extract_epi64, _mm256_min_epu8, _mm256_permute2x128_si256,
+    _mm256_set_epi64x, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_sub_epi8,
+    _mm256_unpackhi_epi16, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi8,
+    _mm256_unpacklo_epi16, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
 use crate::codec::streebog::Block;
@@ -47,11 +49,10 @@ struct Halves {
 static HALVES: Halves = halves();
 
 struct Tables {
-    /// By place of the byte in its word and pair of bytes that it adds to: of its lower half
-    /// and its upper one.
-    linear: [[[Row; 2]; 4]; 8],
-    /// Constants of the rounds, words in pairs.
-    rounds: [[[u64; 2]; 4]; 12],
+    /// By vector of words and by byte that they add to: of lower halves and upper ones.
+    linear: [[[Row; 2]; 8]; 4],
+    /// Constants of the rounds.
+    rounds: [[Row; 4]; 12],
     /// The first linear part and its inverse, of the lower and the upper half.
     alpha: [Row; 2],
     back: [Row; 2],
@@ -151,8 +152,8 @@ const fn back(image: u8) -> u8 {
 
 const fn tables() -> Tables {
     let mut tables = Tables {
-        linear: [[[[0; 4]; 2]; 4]; 8],
-        rounds: [[[0; 2]; 4]; 12],
+        linear: [[[[0; 4]; 2]; 8]; 4],
+        rounds: [[[0; 4]; 4]; 12],
         alpha: [[0; 4]; 2],
         back: [[0; 4]; 2],
     };
@@ -169,23 +170,23 @@ const fn tables() -> Tables {
         while place < 8 {
             let low = alpha(linear(place, low)).to_le_bytes();
             let high = alpha(linear(place, high)).to_le_bytes();
-            let mut pair = 0;
-            while pair < 4 {
-                let row = &mut tables.linear[place][pair];
-                set(&mut row[0], half, low[2 * pair]);
-                set(&mut row[0], half + 16, low[2 * pair + 1]);
-                set(&mut row[1], half, high[2 * pair]);
-                set(&mut row[1], half + 16, high[2 * pair + 1]);
-                pair += 1;
+            let mut byte = 0;
+            while byte < 8 {
+                let rows = &mut tables.linear[place % 4][byte];
+                set(&mut rows[0], half + 16 * (place / 4), low[byte]);
+                set(&mut rows[1], half + 16 * (place / 4), high[byte]);
+                byte += 1;
             }
             place += 1;
         }
         half += 1;
     }
-    let mut word = 0;
-    while word < 96 {
-        tables.rounds[word / 8][word % 8 / 2][word % 2] = alpha(ROUNDS[word / 8][word % 8]);
-        word += 1;
+    let mut at = 0;
+    while at < 12 * 64 {
+        let (round, word, byte) = (at / 64, at / 8 % 8, at % 8);
+        let value = alpha(ROUNDS[round][word]).to_le_bytes()[byte];
+        set(&mut tables.rounds[round][word % 4], 16 * (word / 4) + 2 * byte, value);
+        at += 1;
     }
     tables
 }
@@ -248,87 +249,81 @@ fn substitute(bytes: __m256i) -> (__m256i, __m256i) {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn step(state: [__m256i; 4]) -> [__m256i; 4] {
-    const BOTH_FIRST: i32 = 0b10_00_10_00;
-    const BOTH_SECOND: i32 = 0b11_01_11_01;
-    let mut sums = [_mm256_setzero_si256(); 4];
-    for (number, words) in state.into_iter().enumerate() {
+    let mut sums = [_mm256_setzero_si256(); 8];
+    for (words, tables) in state.into_iter().zip(&TABLES.linear) {
         let (low, high) = substitute(words);
-        let first = (
-            _mm256_permute4x64_epi64::<BOTH_FIRST>(low),
-            _mm256_permute4x64_epi64::<BOTH_FIRST>(high),
-        );
-        let second = (
-            _mm256_permute4x64_epi64::<BOTH_SECOND>(low),
-            _mm256_permute4x64_epi64::<BOTH_SECOND>(high),
-        );
-        for (place, (low, high)) in [(2 * number, first), (2 * number + 1, second)] {
-            for (sum, rows) in sums.iter_mut().zip(&TABLES.linear[place]) {
-                let added = _mm256_xor_si256(look_up(&rows[0], low), look_up(&rows[1], high));
-                *sum = _mm256_xor_si256(*sum, added);
-            }
+        for (sum, rows) in sums.iter_mut().zip(tables) {
+            let added = _mm256_xor_si256(look_up(&rows[0], low), look_up(&rows[1], high));
+            *sum = _mm256_xor_si256(*sum, added);
         }
     }
-    gathered(sums)
+    transposed(sums)
 }
 
-/// Bytes of the same place, in pairs, become words again.
+/// Adds what the two halves of the vectors have gathered for a byte of all words, and makes words
+/// of these bytes.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn gathered(sums: [__m256i; 4]) -> [__m256i; 4] {
-    const STATES_APART: i32 = 0b11_01_10_00;
-    const ZIPPED: Row = [
-        0x0B03_0A02_0901_0800,
-        0x0F07_0E06_0D05_0C04,
-        0x0B03_0A02_0901_0800,
-        0x0F07_0E06_0D05_0C04,
-    ];
-    let mut pairs = sums;
-    for pair in &mut pairs {
-        let apart = _mm256_permute4x64_epi64::<STATES_APART>(*pair);
-        *pair = _mm256_shuffle_epi8(apart, load(&ZIPPED));
-    }
-    let [a, b, c, d] = pairs;
-    let (low, high) = (_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b));
-    let (low_2, high_2) = (_mm256_unpacklo_epi16(c, d), _mm256_unpackhi_epi16(c, d));
+fn transposed(sums: [__m256i; 8]) -> [__m256i; 4] {
+    let [a, b, c, d, e, f, g, h] = sums;
+    let (ab, cd, ef, gh) = (pair(a, b), pair(c, d), pair(e, f), pair(g, h));
+    let (low, high) = (_mm256_unpacklo_epi32(ab, cd), _mm256_unpackhi_epi32(ab, cd));
+    let (low_2, high_2) = (_mm256_unpacklo_epi32(ef, gh), _mm256_unpackhi_epi32(ef, gh));
     [
-        _mm256_unpacklo_epi32(low, low_2),
-        _mm256_unpackhi_epi32(low, low_2),
-        _mm256_unpacklo_epi32(high, high_2),
-        _mm256_unpackhi_epi32(high, high_2),
+        _mm256_unpacklo_epi64(low, low_2),
+        _mm256_unpackhi_epi64(low, low_2),
+        _mm256_unpacklo_epi64(high, high_2),
+        _mm256_unpackhi_epi64(high, high_2),
     ]
+}
+
+/// Two bytes of all words: those of the first four words in the lower half.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pair(one: __m256i, other: __m256i) -> __m256i {
+    const UPPER: i32 = 0b1111_0000;
+    const CROSSED: i32 = 0x21;
+    let (low, high) = (_mm256_unpacklo_epi16(one, other), _mm256_unpackhi_epi16(one, other));
+    let straight = _mm256_blend_epi32::<UPPER>(low, high);
+    _mm256_xor_si256(straight, _mm256_permute2x128_si256::<CROSSED>(low, high))
+}
+
+/// Bytes of the key and the block in turn.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn woven(key: [u64; 2], block: [u64; 2]) -> __m256i {
+    let [key, block] = [key, block].map(|words| load(&[words[0], 0, words[1], 0]));
+    _mm256_unpacklo_epi8(key, block)
 }
 
 /// Mixes a block into the state.
 #[target_feature(enable = "avx2")]
 pub(super) fn compress(state: &mut Block, counter: &Block, message: &Block) {
-    const UPPER: i32 = 0b1111_0000;
+    const EVEN: Row = [0x0E0C_0A08_0604_0200, 0, 0x0E0C_0A08_0604_0200, 0];
     let mut both = [_mm256_setzero_si256(); 4];
-    for (pair, vector) in both.iter_mut().enumerate() {
-        let (one, two) = (2 * pair, 2 * pair + 1);
+    for (one, vector) in both.iter_mut().enumerate() {
+        let two = one + 4;
         let key = [state[one] ^ counter[one], state[two] ^ counter[two]];
-        *vector = map(load(&[key[0], key[1], message[one], message[two]]), &TABLES.alpha);
+        *vector = map(woven(key, [message[one], message[two]]), &TABLES.alpha);
     }
     // The key is a step ahead of the block.
     let ahead = step(both);
+    let of_block = _mm256_set1_epi16(0xFF00_u16.cast_signed());
     for (vector, key) in both.iter_mut().zip(ahead) {
-        *vector = _mm256_blend_epi32::<UPPER>(key, *vector);
+        *vector = _mm256_blendv_epi8(key, *vector, of_block);
     }
     for round in &TABLES.rounds {
-        for (vector, constant) in both.iter_mut().zip(round) {
-            let key = _mm256_castsi256_si128(*vector);
-            let added = load(&[constant[0], constant[1], 0, 0]);
-            let added = _mm256_inserti128_si256::<1>(added, key);
-            *vector = _mm256_xor_si256(*vector, added);
+        for (vector, constants) in both.iter_mut().zip(round) {
+            let key = _mm256_slli_epi16(*vector, 8);
+            *vector = _mm256_xor_si256(_mm256_xor_si256(*vector, load(constants)), key);
         }
         both = step(both);
     }
-    for (pair, vector) in both.into_iter().enumerate() {
-        let bytes = map(vector, &TABLES.back);
-        let (key, block) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
-        let sum = _mm_xor_si128(key, block);
-        let (one, two) = (2 * pair, 2 * pair + 1);
-        state[one] ^= _mm_cvtsi128_si64(sum).cast_unsigned() ^ message[one];
-        let high = _mm_cvtsi128_si64(_mm_unpackhi_epi64(sum, sum));
-        state[two] ^= high.cast_unsigned() ^ message[two];
+    for (one, vector) in both.into_iter().enumerate() {
+        let two = one + 4;
+        let sum = _mm256_xor_si256(vector, _mm256_srli_epi16(vector, 8));
+        let sum = _mm256_shuffle_epi8(map(sum, &TABLES.back), load(&EVEN));
+        state[one] ^= _mm256_extract_epi64::<0>(sum).cast_unsigned() ^ message[one];
+        state[two] ^= _mm256_extract_epi64::<2>(sum).cast_unsigned() ^ message[two];
     }
 }
