@@ -3,6 +3,7 @@
 pub mod base64;
 pub mod c14n;
 pub mod digest;
+pub mod excerpt;
 pub mod federal;
 pub mod form;
 pub mod inflate;

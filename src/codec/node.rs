@@ -143,6 +143,11 @@ impl<'n, 'f> Sequence<'n, 'f> {
         Self { parent, next: 0, flaws }
     }
 
+    /// Where the element begins.
+    pub fn place(&self) -> Place {
+        self.parent.place
+    }
+
     /// The next child, if it has this name.
     pub fn optional(&mut self, namespace: &str, local: &str) -> Option<&'n Node> {
         let node = self.parent.children.get(self.next).filter(|node| node.is(namespace, local))?;

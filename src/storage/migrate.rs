@@ -23,6 +23,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0008_timestamp", include_str!("../../migrations/0008_timestamp.sql")),
     ("0009_candidate", include_str!("../../migrations/0009_candidate.sql")),
     ("0010_revocation", include_str!("../../migrations/0010_revocation.sql")),
+    ("0011_exchange", include_str!("../../migrations/0011_exchange.sql")),
 ];
 
 /// Brings the schema up to date; returns the names of the migrations it ran.
@@ -91,6 +92,8 @@ fn comments(sql: &str) -> String {
             let name = rest.trim_end_matches('(').trim().to_owned();
             out.push_str(&comment("TABLE", &name, &above));
             table = Some(name);
+        } else if let Some((table, column, text)) = added_column(line) {
+            out.push_str(&comment("COLUMN", &format!("{table}.{column}"), text));
         } else if line.starts_with(')') {
             table = None;
         } else if let (Some(table), Some((definition, text))) = (&table, line.split_once("--")) {
@@ -104,6 +107,13 @@ fn comments(sql: &str) -> String {
         }
     }
     out
+}
+
+/// Table, column and comment of a line that adds a column.
+fn added_column(line: &str) -> Option<(&str, &str, &str)> {
+    let (table, rest) = line.strip_prefix("ALTER TABLE ")?.split_once(" ADD COLUMN ")?;
+    let (definition, text) = rest.split_once("--")?;
+    Some((table, definition.split_whitespace().next()?, text.trim()))
 }
 
 fn comment(what: &str, name: &str, text: &str) -> String {

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod input;
 pub mod journal;
 pub mod mailbox;
+pub mod message_type;
 pub mod migrate;
 pub mod registry;
 pub mod scratch;

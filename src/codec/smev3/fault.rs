@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{BASIC, FAULTS};
+use super::Version;
 use crate::codec::soap::{self, FaultCode};
 use crate::codec::xml::Writer;
 
@@ -21,6 +21,8 @@ pub enum Fault {
         /// Headers sent.
         headers: usize,
     },
+    /// An attachment has no header; or files of the store are not there, in words.
+    AttachmentUnknown(String),
     /// Attachments are larger than is permitted, in bytes.
     AttachmentSizeLimitExceeded {
         /// What is permitted.
@@ -42,6 +44,8 @@ pub enum Fault {
     },
     /// The sender set an end of life, and it has passed.
     EndOfLifeReached,
+    /// The content is not an answer to the question.
+    IncorrectResponseContentType,
     /// Envelope or content do not follow their schema: all that was found.
     InvalidContent(Vec<ContentError>),
     /// The id is not a UUID of version 1 in lower case.
@@ -64,6 +68,8 @@ pub enum Fault {
         /// Its local name.
         element: String,
     },
+    /// The return address leads to no request that waits for this answer: the address, as sent.
+    RequesterIsNotFound(String),
     /// The certificate signs for no registered system.
     SenderIsNotRegistered,
     /// The signature of the sender's system does not stand.
@@ -125,7 +131,10 @@ impl Fault {
     pub fn element(&self) -> &'static str {
         match self {
             Self::AccessDenied => "AccessDenied",
-            Self::AttachmentContentMiscoordination { .. } => "AttachmentContentMiscoordination",
+            Self::AttachmentContentMiscoordination { .. } | Self::AttachmentUnknown(_) => {
+                "AttachmentContentMiscoordination"
+            }
+            Self::IncorrectResponseContentType => "IncorrectResponseContentType",
             Self::AttachmentSizeLimitExceeded { .. } => "AttachmentSizeLimitExceeded",
             Self::BusinessDataTypeIsNotSupported { .. } => "BusinessDataTypeIsNotSupported",
             Self::DestinationOverflow { .. } => "DestinationOverflow",
@@ -135,7 +144,9 @@ impl Fault {
             Self::MessageIsAlreadySent(_) => "MessageIsAlreadySent",
             Self::PersonalAccessDenied => "PersonalAccessDenied",
             Self::QuoteLimitExceeded { .. } => "QuoteLimitExceeded",
-            Self::RecipientIsNotFound { .. } => "RecipientIsNotFound",
+            Self::RecipientIsNotFound { .. } | Self::RequesterIsNotFound(_) => {
+                "RecipientIsNotFound"
+            }
             Self::SenderIsNotRegistered => "SenderIsNotRegistered",
             Self::SignatureVerification(..) => "SignatureVerificationFault",
             Self::SmevFailure => "SMEVFailure",
@@ -155,6 +166,10 @@ impl Fault {
             }
             Self::AttachmentContentMiscoordination { attachments, headers } => {
                 format!("Количество вложений - {attachments}, количество заголовков - {headers}")
+            }
+            Self::AttachmentUnknown(text) => text.clone(),
+            Self::IncorrectResponseContentType => {
+                "Содержимое ответа не соответствует виду сведений запроса.".to_owned()
             }
             Self::AttachmentSizeLimitExceeded { .. } => {
                 "Превышен максимально допустимый суммарный размер присоединённых файлов.".to_owned()
@@ -179,6 +194,9 @@ impl Fault {
             Self::RecipientIsNotFound { namespace, element } => format!(
                 "Невозможно определить получателя для сообщения. \
                  Полное имя корневого элемента: {{{namespace}}}{element}"
+            ),
+            Self::RequesterIsNotFound(to) => format!(
+                "Невозможно определить получателя для ответа на запрос. Адресная информация: {to}"
             ),
             Self::SenderIsNotRegistered => {
                 "Информационная система не зарегистрирована в СМЭВ.".to_owned()
@@ -217,17 +235,26 @@ impl Fault {
         matches!(self, Self::SmevFailure | Self::DestinationOverflow { .. })
     }
 
+    /// The element in a version: what an older one lacks is told by what it has.
+    fn element_in(&self, version: Version) -> &'static str {
+        match self {
+            Self::PersonalAccessDenied if version != Version::V13 => "AccessDenied",
+            _ => self.element(),
+        }
+    }
+
     /// Whether the schema gives the element a type without content, so that code and
     /// description need `xsi:type`.
-    fn is_void(&self) -> bool {
+    fn is_void(&self, version: Version) -> bool {
+        if matches!(self, Self::EndOfLifeReached | Self::PersonalAccessDenied) {
+            return version != Version::V13;
+        }
         !matches!(
             self,
             Self::AttachmentSizeLimitExceeded { .. }
                 | Self::BusinessDataTypeIsNotSupported { .. }
                 | Self::DestinationOverflow { .. }
-                | Self::EndOfLifeReached
                 | Self::InvalidContent(_)
-                | Self::PersonalAccessDenied
                 | Self::QuoteLimitExceeded { .. }
                 | Self::SignatureVerification(..)
                 | Self::TransactionCodeInvalid
@@ -235,12 +262,12 @@ impl Fault {
     }
 
     /// The whole SOAP message; `reference` is the number under which our log has it.
-    pub fn to_xml(&self, reference: &str) -> String {
+    pub fn to_xml(&self, version: Version, reference: &str) -> String {
         let text = self.text();
         let mut out = Writer::new();
-        out.start(&format!("f:{}", self.element()));
-        out.attribute("xmlns:f", FAULTS).attribute("xmlns:b", BASIC);
-        if self.is_void() {
+        out.start(&format!("f:{}", self.element_in(version)));
+        out.attribute("xmlns:f", version.faults()).attribute("xmlns:b", version.basic());
+        if self.is_void(version) {
             out.attribute("xmlns:xsi", XSI).attribute("xsi:type", "b:SmevFault");
         }
         out.element("b:Code", reference);

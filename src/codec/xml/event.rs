@@ -176,6 +176,11 @@ impl<'a> Start<'a> {
         self.core.bindings.len()
     }
 
+    /// Numbers of the bindings that the tag itself declares.
+    pub(in crate::codec) fn declared(self) -> Range<usize> {
+        self.core.element().bindings..self.core.bindings.len()
+    }
+
     /// Number of the binding of a prefix here.
     pub(in crate::codec) fn lookup(self, prefix: &str) -> Option<usize> {
         self.core.lookup(prefix)

@@ -153,7 +153,7 @@ pub(super) struct Element {
     /// The default namespace inside it.
     default: usize,
     /// Bindings in scope before it.
-    bindings: usize,
+    pub(super) bindings: usize,
 }
 
 /// The reader without its source, so that it is compiled once.

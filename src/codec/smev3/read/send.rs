@@ -1,0 +1,347 @@
+//! SendRequest and SendResponse: what a sender signs, and the files beside it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Request, Version, instant, owned, uuid};
+use crate::codec::node::{Flaw, Node, Sequence};
+
+/// Most files in a message, or in the store beside it.
+const MOST_FILES: usize = 1000;
+
+/// A message of a sender, its content still to be judged.
+#[derive(Clone, Debug)]
+pub struct Send<D> {
+    /// The sender's id of the message, as written.
+    pub message_id: String,
+    /// What only this kind of message has.
+    pub data: D,
+    /// Files in the message.
+    pub attachments: Vec<Attachment>,
+    /// Headers of files in the message: as many as there are files, else the message is refused.
+    pub headers: Vec<String>,
+    /// Files in the store.
+    pub references: Vec<FileReference>,
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// First request of the business chain.
+    pub reference_id: Option<Uuid>,
+    /// Code of the state service.
+    pub transaction_code: Option<String>,
+    /// Node of the sender whose queue gets the answer.
+    pub node_id: Option<String>,
+    /// When the message is of no more use.
+    pub end_of_life: Option<DateTime<Utc>>,
+    /// Root element of the content.
+    pub content: Node,
+    /// Marked as a test.
+    pub test: bool,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct SendResponse {
+    /// Return address of the request.
+    pub to: String,
+    /// What is answered.
+    pub content: Content,
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Root element of the content.
+    Primary(Node),
+    /// The provider does not answer the question.
+    Rejected(Vec<Rejection>),
+    /// The provider is at work.
+    Progress(Progress),
+    /// A report of the exchange about itself, which no provider may send.
+    OfTheExchange,
+}
+
+/// Why a provider does not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// `ACCESS_DENIED`, `NO_DATA`, `UNKNOWN_REQUEST_DESCRIPTION` or `FAILURE`.
+    pub code: String,
+    /// In words.
+    pub description: String,
+}
+
+/// How far a provider has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The provider's own code.
+    pub code: i32,
+    /// Its own parameters.
+    pub parameters: Vec<(String, String)>,
+    /// In words.
+    pub description: String,
+}
+
+/// A file in a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its id in the message.
+    pub id: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A file in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileReference {
+    /// Id of its folder.
+    pub uuid: String,
+    /// Base64 of the Streebog hash of its bytes, as written.
+    pub hash: String,
+    /// Detached PKCS#7 over it, DER.
+    pub signature: Option<Vec<u8>>,
+}
+
+/// What every sender's data hold.
+#[derive(Default)]
+struct Files {
+    headers: Vec<String>,
+    references: Vec<FileReference>,
+}
+
+pub(super) fn request(
+    version: Version,
+    operation: &Node,
+    flaws: &mut Vec<Flaw>,
+) -> Option<Request> {
+    let (types, basic) = (version.types(), version.basic());
+    let mut parts = Sequence::of(operation, flaws);
+    let data = parts.required(types, "SenderProvidedRequestData");
+    let attachments = attachments(version, &mut parts);
+    parts.optional(types, "CallerInformationSystemSignature");
+    if version == Version::V13 {
+        parts.optional(ROUTING, "Routing");
+    }
+    parts.finish();
+    let mut fields = Sequence::of(data?, flaws);
+    let message_id = fields.required(types, "MessageID");
+    let reference_id = fields.optional(types, "ReferenceMessageID");
+    let transaction_code = fields.optional(types, "TransactionCode");
+    let node_id = fields.optional(types, "NodeID");
+    let end_of_life = fields.optional(types, "EOL");
+    let content = fields.required(basic, "MessagePrimaryContent");
+    fields.optional(types, "PersonalSignature");
+    let files = files(version, &mut fields);
+    fields.optional(types, "BusinessProcessMetadata");
+    let test = fields.optional(types, "TestMessage").is_some();
+    let message_id = message_id.and_then(|node| fields.text(node, 200));
+    let reference_id = reference_id.and_then(|node| uuid(&mut fields, node));
+    let transaction_code = transaction_code.and_then(|node| fields.text(node, 1500));
+    let node_id = node_id.and_then(|node| fields.text(node, 50));
+    let end_of_life = end_of_life.and_then(|node| instant(&mut fields, node));
+    let content = content.and_then(|node| only_child(&mut fields, node));
+    fields.finish();
+    Some(Request::SendRequest(Box::new(Send {
+        message_id: message_id?.to_owned(),
+        data: SendRequest {
+            reference_id,
+            transaction_code: owned(transaction_code),
+            node_id: owned(node_id),
+            end_of_life,
+            content: content?.clone(),
+            test,
+        },
+        attachments,
+        headers: files.headers,
+        references: files.references,
+    })))
+}
+
+/// Namespace of the routing of 1.3, which we read and do not follow.
+const ROUTING: &str = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types/routing/1.3";
+
+pub(super) fn response(
+    version: Version,
+    operation: &Node,
+    flaws: &mut Vec<Flaw>,
+) -> Option<Request> {
+    let types = version.types();
+    let mut parts = Sequence::of(operation, flaws);
+    let data = parts.required(types, "SenderProvidedResponseData");
+    let attachments = attachments(version, &mut parts);
+    parts.optional(types, "CallerInformationSystemSignature");
+    parts.finish();
+    let mut fields = Sequence::of(data?, flaws);
+    let message_id = fields.required(types, "MessageID");
+    let to = fields.required(types, "To");
+    let (content, files) = answer(version, data?, &mut fields)?;
+    let message_id = message_id.and_then(|node| fields.text(node, 200));
+    let to = to.and_then(|node| fields.filled(node, 4000));
+    fields.finish();
+    Some(Request::SendResponse(Box::new(Send {
+        message_id: message_id?.to_owned(),
+        data: SendResponse { to: to?.to_owned(), content },
+        attachments,
+        headers: files.headers,
+        references: files.references,
+    })))
+}
+
+/// The choice between content, rejections and progress.
+fn answer<'n>(
+    version: Version,
+    data: &Node,
+    fields: &mut Sequence<'n, '_>,
+) -> Option<(Content, Files)> {
+    let types = version.types();
+    if let Some(node) = fields.optional(version.basic(), "MessagePrimaryContent") {
+        let content = only_child(fields, node).cloned();
+        fields.optional(types, "PersonalSignature");
+        let files = files(version, fields);
+        return content.map(|content| (Content::Primary(content), files));
+    }
+    let mut rejections = Vec::new();
+    while let Some(node) = fields.optional(types, "RequestRejected") {
+        let mut inside = fields.inside(node);
+        let code = inside.required(types, "RejectionReasonCode");
+        let description = inside.required(types, "RejectionReasonDescription");
+        let code = code.and_then(|node| reason(&mut inside, node));
+        let description = description.and_then(|node| inside.text(node, 4000));
+        inside.finish();
+        if let (Some(code), Some(description)) = (code, description) {
+            rejections.push(Rejection { code, description: description.to_owned() });
+        }
+    }
+    if !rejections.is_empty() {
+        return Some((Content::Rejected(rejections), Files::default()));
+    }
+    if let Some(node) = fields.optional(types, "RequestStatus") {
+        return progress(version, fields, node)
+            .map(|progress| (Content::Progress(progress), Files::default()));
+    }
+    if fields.optional(types, "AsyncProcessingStatus").is_some() {
+        return Some((Content::OfTheExchange, Files::default()));
+    }
+    fields.flaw(
+        data.place,
+        "Нужен один из элементов MessagePrimaryContent, RequestRejected, RequestStatus",
+    );
+    None
+}
+
+fn reason(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<String> {
+    const CODES: [&str; 4] = ["ACCESS_DENIED", "NO_DATA", "UNKNOWN_REQUEST_DESCRIPTION", "FAILURE"];
+    let written = fields.filled(node, 50)?;
+    if CODES.contains(&written) {
+        return Some(written.to_owned());
+    }
+    fields.flaw(node.place, format!("RejectionReasonCode — одно из {}", CODES.join(", ")));
+    None
+}
+
+fn progress(version: Version, fields: &mut Sequence<'_, '_>, node: &Node) -> Option<Progress> {
+    let types = version.types();
+    let mut inside = fields.inside(node);
+    let code = inside.required(types, "StatusCode");
+    let mut parameters = Vec::new();
+    while let Some(node) = inside.optional(types, "StatusParameter") {
+        let mut pair = inside.inside(node);
+        let key = pair.required(types, "Key").and_then(|node| pair.text(node, 4000));
+        let value = pair.required(types, "Value").and_then(|node| pair.text(node, 4000));
+        pair.finish();
+        parameters.extend(key.zip(value).map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+    let description = inside.required(types, "StatusDescription");
+    let code = code.and_then(|node| {
+        let code = inside.filled(node, 20)?.parse().ok();
+        if code.is_none() {
+            inside.flaw(node.place, "StatusCode — целое число");
+        }
+        code
+    });
+    let description = description.and_then(|node| inside.text(node, 4000));
+    inside.finish();
+    Some(Progress { code: code?, parameters, description: description?.to_owned() })
+}
+
+/// Headers of files, in the message and in the store.
+fn files(version: Version, fields: &mut Sequence<'_, '_>) -> Files {
+    let basic = version.basic();
+    let mut files = Files::default();
+    if let Some(list) = fields.optional(basic, "AttachmentHeaderList") {
+        let mut headers = fields.inside(list);
+        while let Some(node) = headers.optional(basic, "AttachmentHeader") {
+            let id = node.child(basic, "contentId").map(|node| node.text.trim().to_owned());
+            if id.is_none() {
+                headers.flaw(node.place, "В заголовке вложения нет contentId");
+            }
+            files.headers.extend(id);
+        }
+        headers.finish();
+    }
+    if let Some(list) = fields.optional(basic, "RefAttachmentHeaderList") {
+        let mut headers = fields.inside(list);
+        while let Some(node) = headers.optional(basic, "RefAttachmentHeader") {
+            files.references.extend(reference(version, &mut headers, node));
+        }
+        headers.finish();
+    }
+    if files.headers.len() + files.references.len() > MOST_FILES {
+        fields.flaw(fields.place(), format!("Файлов не более {MOST_FILES}"));
+    }
+    files
+}
+
+fn reference(
+    version: Version,
+    headers: &mut Sequence<'_, '_>,
+    node: &Node,
+) -> Option<FileReference> {
+    let basic = version.basic();
+    let text = |name| node.child(basic, name).map(|node| node.text.trim().to_owned());
+    let (Some(uuid), Some(hash)) = (text("uuid"), text("Hash")) else {
+        headers.flaw(node.place, "В заголовке файла нужны uuid и Hash");
+        return None;
+    };
+    let signature = node.child(basic, "SignaturePKCS7");
+    let signature = signature.and_then(|node| base64(headers, node));
+    Some(FileReference { uuid, hash, signature })
+}
+
+/// Files in the message.
+fn attachments(version: Version, parts: &mut Sequence<'_, '_>) -> Vec<Attachment> {
+    let basic = version.basic();
+    let Some(list) = parts.optional(basic, "AttachmentContentList") else { return Vec::new() };
+    let mut inside = parts.inside(list);
+    let mut found = Vec::new();
+    while let Some(node) = inside.optional(basic, "AttachmentContent") {
+        let mut fields = inside.inside(node);
+        let id = fields.required(basic, "Id").and_then(|node| fields.filled(node, 1000));
+        let content = fields.required(basic, "Content");
+        let bytes = content.and_then(|node| base64(&mut fields, node));
+        fields.finish();
+        found.extend(id.zip(bytes).map(|(id, bytes)| Attachment { id: id.to_owned(), bytes }));
+    }
+    inside.finish();
+    found
+}
+
+fn base64(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<Vec<u8>> {
+    let packed: String = node.text.split_ascii_whitespace().collect();
+    let bytes = STANDARD.decode(packed).ok();
+    if bytes.is_none() {
+        fields.flaw(node.place, format!("{} — не base64", node.local));
+    }
+    bytes
+}
+
+fn only_child<'n>(fields: &mut Sequence<'_, '_>, node: &'n Node) -> Option<&'n Node> {
+    if let [child] = node.children.as_slice() {
+        return Some(child);
+    }
+    fields.flaw(node.place, format!("{} содержит ровно один элемент", node.local));
+    None
+}

@@ -1,0 +1,152 @@
+//! Handing messages out and ending their delivery.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{LEASE_SECONDS, MailboxError, Queue, decompress};
+use crate::args;
+use crate::storage::db::{DbError, Row, Tx};
+use crate::storage::input::{Column, Input};
+
+/// Which queue, and what from it.
+#[derive(Clone, Debug)]
+pub struct Selector {
+    /// Whose queue.
+    pub system: i64,
+    /// Which one.
+    pub queue: Queue,
+    /// Of this node; empty for the common queue.
+    pub node: String,
+    /// Only this kind of messages.
+    pub message_type: Option<String>,
+}
+
+/// A message handed out.
+#[derive(Clone, Debug)]
+pub struct Leased {
+    /// Its id.
+    pub message_id: Uuid,
+    /// The request that it is or answers.
+    pub request_id: Uuid,
+    /// Who sent it; nobody when we did.
+    pub sender: Option<i64>,
+    /// Version of the exchange in which its content is written.
+    pub version: String,
+    /// First request of the business chain.
+    pub reference: Option<Uuid>,
+    /// Code of the state service.
+    pub transaction_code: Option<String>,
+    /// The data of its sender.
+    pub content: Vec<u8>,
+    /// The sender's `ds:Signature` over it.
+    pub signature: Option<String>,
+    /// Files inside: id and bytes.
+    pub attachments: Vec<(String, Vec<u8>)>,
+    /// When it was queued.
+    pub queued_at: DateTime<Utc>,
+}
+
+/// Hands out the first message that nobody holds, and hides it for [`LEASE_SECONDS`].
+///
+/// # Errors
+/// Any [`MailboxError`].
+pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, MailboxError> {
+    // A lease that a crash forgets only brings the message back sooner.
+    tx.forgettable().await?;
+    let (now, until) = (tx.now_sql(), tx.after_sql(LEASE_SECONDS));
+    let mut values = args![selector.system, selector.queue.as_str(), selector.node.as_str()];
+    let chosen = match &selector.message_type {
+        Some(wanted) => {
+            values.extend(args![wanted.as_str()]);
+            "AND message_type = $4 "
+        }
+        None => "",
+    };
+    let sql = format!(
+        "UPDATE mailbox_message SET leased_until = {until}, delivered_at = {now}, \
+         deliveries = deliveries + 1 WHERE message_id = (\
+         SELECT message_id FROM mailbox_message \
+         WHERE system_id = $1 AND queue = $2 AND node_id = $3 \
+         AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= {now}) \
+         {chosen}ORDER BY priority, queued_at, sequence LIMIT 1 {}) \
+         RETURNING message_id, request_id, sender_id, version, content, signature, attachments, \
+         queued_at, (SELECT r.reference_id FROM mailbox_request r WHERE r.message_id = request_id), \
+         (SELECT r.transaction_code FROM mailbox_request r WHERE r.message_id = request_id)",
+        tx.skip_locked_sql()
+    );
+    let Some(row) = tx.query_one(&sql, values).await? else { return Ok(None) };
+    let message_id: Uuid = row.get(0)?;
+    let attachments = match row.get::<i64>(6)? {
+        0 => Vec::new(),
+        _ => attachments(tx, message_id).await?,
+    };
+    let content: Vec<u8> = row.get(4)?;
+    Ok(Some(Leased {
+        message_id,
+        request_id: row.get(1)?,
+        sender: row.get(2)?,
+        version: row.get(3)?,
+        content: decompress(&content)?,
+        signature: row.get(5)?,
+        attachments,
+        queued_at: row.get(7)?,
+        reference: row.get(8)?,
+        transaction_code: row.get(9)?,
+    }))
+}
+
+async fn attachments(tx: &mut Tx, message: Uuid) -> Result<Vec<(String, Vec<u8>)>, DbError> {
+    let sql = "SELECT attachment_id, content FROM mailbox_attachment \
+        WHERE message_id = $1 ORDER BY place";
+    let rows = tx.query(sql, args![message]).await?;
+    rows.iter().map(|row: &Row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
+/// Ends the delivery of messages handed out, each given with its system and whether the receiver
+/// accepted our signature; forgets their content. Gives those that were out: not one that never
+/// was, was confirmed already, or whose lease ran out.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn acknowledge(
+    tx: &mut Tx,
+    acks: &[(i64, Uuid, bool)],
+) -> Result<HashSet<Uuid>, DbError> {
+    let now = tx.now_sql();
+    let input = Input::new()
+        .column("system", Column::Int(acks.iter().map(|ack| Some(ack.0)).collect()))
+        .column("id", Column::Uuid(acks.iter().map(|ack| Some(ack.1)).collect()))
+        .column("taken", Column::Flag(acks.iter().map(|ack| Some(ack.2)).collect()));
+    let sql = format!(
+        "WITH {{input}} UPDATE mailbox_message SET acknowledged_at = {now}, accepted = taken, \
+         content = NULL FROM input WHERE message_id = id AND system_id = system \
+         AND acknowledged_at IS NULL AND leased_until > {now} RETURNING message_id, attachments"
+    );
+    let rows = tx.query_input(&sql, input, vec![]).await?;
+    let mut ended = HashSet::new();
+    for row in &rows {
+        let message: Uuid = row.get(0)?;
+        if row.get::<i64>(1)? > 0 {
+            let sql = "DELETE FROM mailbox_attachment WHERE message_id = $1";
+            tx.execute(sql, args![message]).await?;
+        }
+        ended.insert(message);
+    }
+    Ok(ended)
+}
+
+/// Notes that a queue is polled, to the minute.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn note_poll(tx: &mut Tx, selector: &Selector) -> Result<(), DbError> {
+    let now = tx.now_sql();
+    let sql = format!(
+        "INSERT INTO mailbox_poll (system_id, queue, node_id, polled_at) VALUES ($1, $2, $3, {now}) \
+         ON CONFLICT (system_id, queue, node_id) DO UPDATE SET polled_at = excluded.polled_at"
+    );
+    let (queue, node) = (selector.queue.as_str(), selector.node.as_str());
+    tx.execute(&sql, args![selector.system, queue, node]).await.map(|_| ())
+}

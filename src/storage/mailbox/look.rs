@@ -1,0 +1,185 @@
+//! Looking at the mailbox: what is taken, how long queues are, what has outlived its time.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Queue, Selector};
+use crate::args;
+use crate::storage::db::{Db, DbError, Row, Tx};
+
+/// Whether a message with this id has been taken from anybody.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn is_taken(db: &Db, message_id: Uuid) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM mailbox_request WHERE message_id = $1 \
+        UNION ALL SELECT 1 FROM mailbox_message WHERE message_id = $1 LIMIT 1";
+    Ok(db.query_one(sql, args![message_id]).await?.is_some())
+}
+
+/// Whether the queue holds at least so many messages that nobody has acknowledged.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn fullness(db: &Db, queue: &Selector, limit: i64) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM mailbox_message WHERE system_id = $1 AND queue = $2 AND node_id = $3 \
+        AND acknowledged_at IS NULL LIMIT 1 OFFSET $4";
+    let values = args![queue.system, queue.queue.as_str(), queue.node.as_str(), limit - 1];
+    Ok(db.query_one(sql, values).await?.is_some())
+}
+
+/// A request that waits for its provider.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Its id.
+    pub message_id: Uuid,
+    /// Who asked.
+    pub system: i64,
+    /// Its node.
+    pub node: String,
+    /// Kind of messages.
+    pub message_type: String,
+    /// Namespace of the root of its content.
+    pub namespace: String,
+    /// Local name of that.
+    pub element: String,
+    /// Who is to answer.
+    pub provider: Option<i64>,
+    /// Whether something may still be taken for it.
+    pub open: bool,
+    /// Version of the exchange it came by.
+    pub version: String,
+}
+
+const OPEN: &str = "SELECT message_id, system_id, node_id, message_type, root_namespace, \
+    root_element, provider_id, closed_at IS NULL, version FROM mailbox_request";
+
+fn read_open(row: &Row) -> Result<Open, DbError> {
+    Ok(Open {
+        message_id: row.get(0)?,
+        system: row.get(1)?,
+        node: row.get(2)?,
+        message_type: row.get(3)?,
+        namespace: row.get(4)?,
+        element: row.get(5)?,
+        provider: row.get(6)?,
+        open: row.get(7)?,
+        version: row.get(8)?,
+    })
+}
+
+/// The request of this id.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn open_request(db: &Db, message_id: Uuid) -> Result<Option<Open>, DbError> {
+    let sql = format!("{OPEN} WHERE message_id = $1");
+    db.query_one(&sql, args![message_id]).await?.as_ref().map(read_open).transpose()
+}
+
+/// Requests whose end of life has passed and that nobody has answered.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn expired(db: &Db, now: DateTime<Utc>, limit: i64) -> Result<Vec<Open>, DbError> {
+    let sql = format!(
+        "{OPEN} WHERE closed_at IS NULL AND end_of_life < $1 ORDER BY end_of_life LIMIT $2"
+    );
+    db.query(&sql, args![now, limit]).await?.iter().map(read_open).collect()
+}
+
+/// Ends a request that outlived its time, and takes it from the queue of its provider. False when
+/// it has been ended meanwhile.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn give_up(tx: &mut Tx, request: Uuid) -> Result<bool, DbError> {
+    let now = tx.now_sql();
+    let sql = format!(
+        "UPDATE mailbox_request SET closed_at = {now} WHERE message_id = $1 AND closed_at IS NULL"
+    );
+    if tx.execute(&sql, args![request]).await? == 0 {
+        return Ok(false);
+    }
+    let sql = format!(
+        "UPDATE mailbox_message SET acknowledged_at = {now}, content = NULL \
+         WHERE message_id = $1 AND acknowledged_at IS NULL"
+    );
+    tx.execute(&sql, args![request]).await?;
+    let sql = "DELETE FROM mailbox_attachment WHERE message_id = $1";
+    tx.execute(sql, args![request]).await?;
+    Ok(true)
+}
+
+/// Queues of a system with the number of messages that wait: of this node, or of all.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn lengths(
+    db: &Db,
+    system: i64,
+    node: Option<&str>,
+) -> Result<Vec<(Queue, String, i64)>, DbError> {
+    let sql = "SELECT queue, node_id, count(*) FROM mailbox_message \
+        WHERE system_id = $1 AND acknowledged_at IS NULL AND (node_id = $2 OR $2 IS NULL) \
+        GROUP BY queue, node_id ORDER BY queue, node_id";
+    let rows = db.query(sql, args![system, node]).await?;
+    let read = |row: &Row| Ok((Queue::parse(&row.get::<String>(0)?), row.get(1)?, row.get(2)?));
+    rows.iter().map(read).collect()
+}
+
+/// A queue as operators see it.
+#[derive(Clone, Debug)]
+pub struct QueueState {
+    /// Mnemonic of whose it is.
+    pub system: String,
+    /// Which one.
+    pub queue: Queue,
+    /// Of which node; empty for the common queue.
+    pub node: String,
+    /// Messages that wait, handed out ones included.
+    pub waiting: i64,
+    /// Of them, handed out and not yet confirmed.
+    pub out: i64,
+    /// Most times one of them was handed out.
+    pub deliveries: i64,
+    /// When the oldest was queued.
+    pub oldest: Option<DateTime<Utc>>,
+    /// When it was last polled.
+    pub polled: Option<DateTime<Utc>>,
+}
+
+/// All queues in which something waits or that are polled.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn queues(db: &Db) -> Result<Vec<QueueState>, DbError> {
+    let sql = format!(
+        "SELECT s.mnemonic, q.queue, q.node_id, coalesce(w.waiting, 0), coalesce(w.out, 0), \
+         coalesce(w.deliveries, 0), w.oldest, p.polled_at FROM \
+         (SELECT system_id, queue, node_id FROM mailbox_poll UNION SELECT DISTINCT system_id, \
+          queue, node_id FROM mailbox_message WHERE acknowledged_at IS NULL) q \
+         JOIN federal_system s ON s.id = q.system_id \
+         LEFT JOIN (SELECT system_id, queue, node_id, count(*) AS waiting, \
+          sum(CASE WHEN leased_until > {} THEN 1 ELSE 0 END) AS out, \
+          max(deliveries) AS deliveries, min(queued_at) AS oldest \
+          FROM mailbox_message WHERE acknowledged_at IS NULL GROUP BY system_id, queue, node_id) w \
+         ON w.system_id = q.system_id AND w.queue = q.queue AND w.node_id = q.node_id \
+         LEFT JOIN mailbox_poll p ON p.system_id = q.system_id AND p.queue = q.queue \
+         AND p.node_id = q.node_id ORDER BY s.mnemonic, q.queue, q.node_id",
+        db.now_sql()
+    );
+    let read = |row: &Row| {
+        Ok(QueueState {
+            system: row.get(0)?,
+            queue: Queue::parse(&row.get::<String>(1)?),
+            node: row.get(2)?,
+            waiting: row.get(3)?,
+            out: row.get(4)?,
+            deliveries: row.get(5)?,
+            oldest: row.get(6)?,
+            polled: row.get(7)?,
+        })
+    };
+    db.query(&sql, vec![]).await?.iter().map(read).collect()
+}

@@ -1,0 +1,136 @@
+//! The mailbox of the exchange: requests taken, and messages waiting to be pulled from queues.
+//!
+//! A queue belongs to a system, is for requests or for answers, and answers may have one for each node.
+//! A message that is handed out is hidden for [`LEASE_SECONDS`] by the database's clock; not
+//! acknowledged, it is again the first.
+
+mod lease;
+mod look;
+mod put;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::storage::db::DbError;
+
+pub use lease::{Leased, Selector, acknowledge, lease, note_poll};
+pub use look::{
+    Open, QueueState, expired, fullness, give_up, is_taken, lengths, open_request, queues,
+};
+pub use put::{close, put_messages, put_requests};
+
+/// How long a handed out message stays hidden from further calls, in seconds.
+pub const LEASE_SECONDS: u64 = 15 * 60;
+
+/// Level of compression: envelopes and answers are small and read once.
+const ZSTD_LEVEL: i32 = 1;
+
+/// Why the mailbox could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum MailboxError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Stored bytes do not decompress.
+    #[error("a stored message is damaged")]
+    Damaged(#[source] std::io::Error),
+}
+
+/// Which of the queues of a system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Queue {
+    /// Of requests, for their provider.
+    Request,
+    /// Of answers, for who asked.
+    Response,
+}
+
+impl Queue {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
+
+    fn parse(name: &str) -> Self {
+        if name == "request" { Self::Request } else { Self::Response }
+    }
+}
+
+/// A request as it was taken.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The sender's id of the message.
+    pub message_id: Uuid,
+    /// Who asks.
+    pub system: i64,
+    /// Its node; empty for the common queue.
+    pub node: String,
+    /// First request of the business chain.
+    pub reference: Option<Uuid>,
+    /// Code of the state service.
+    pub transaction_code: Option<String>,
+    /// Namespace of the content's root element.
+    pub namespace: String,
+    /// Local name of the content's root element.
+    pub element: String,
+    /// Marked as a test by the sender.
+    pub test: bool,
+    /// The signed envelope as it came.
+    pub envelope: Vec<u8>,
+    /// Network address it came from.
+    pub peer: String,
+    /// When it was taken.
+    pub received_at: DateTime<Utc>,
+    /// Version of the exchange it came by.
+    pub version: &'static str,
+    /// Kind of messages.
+    pub message_type: String,
+    /// Who is to answer; nobody when we have.
+    pub provider: Option<i64>,
+    /// When the sender no longer wants an answer.
+    pub end_of_life: Option<DateTime<Utc>>,
+}
+
+/// A message about to wait in a queue.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its id.
+    pub message_id: Uuid,
+    /// Which queue …
+    pub queue: Queue,
+    /// … of which system …
+    pub system: i64,
+    /// … and node; empty for the common queue.
+    pub node: String,
+    /// The request that it is or answers.
+    pub request_id: Uuid,
+    /// Who sent it; nobody when we did.
+    pub sender: Option<i64>,
+    /// Kind of messages, as of its request.
+    pub message_type: String,
+    /// Whether it goes before ordinary ones.
+    pub vip: bool,
+    /// Version of the exchange in which its content is written.
+    pub version: &'static str,
+    /// The data of its sender.
+    pub content: Vec<u8>,
+    /// SHA-256 of [`Message::content`].
+    pub sha256: Vec<u8>,
+    /// The sender's `ds:Signature` over it.
+    pub signature: Option<String>,
+    /// Files inside: id and bytes.
+    pub attachments: Vec<(String, Vec<u8>)>,
+    /// Order among messages queued in the same instant.
+    pub sequence: i64,
+}
+
+fn compress(bytes: &[u8]) -> Result<Vec<u8>, MailboxError> {
+    zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(MailboxError::Damaged)
+}
+
+fn decompress(frame: &[u8]) -> Result<Vec<u8>, MailboxError> {
+    zstd::stream::decode_all(frame).map_err(MailboxError::Damaged)
+}
