@@ -95,9 +95,8 @@ mod tests {
     fn what_is_cut_out_means_the_same() {
         let document = "<?xml version='1.0'?><a xmlns='urn:a' xmlns:p='urn:p' xmlns:q='urn:q'><b/>\r\n\
             <p:c><d q='1' xmlns:q='urn:own'>1</d></p:c><p:c p:x='/>'><d xmlns=''/></p:c></a>";
-        let cut = |path: &[Name<'_>]| {
-            excerpt(document.as_bytes(), path, Limits::default()).unwrap()
-        };
+        let cut =
+            |path: &[Name<'_>]| excerpt(document.as_bytes(), path, Limits::default()).unwrap();
         let (a, c) = (("urn:a", "a"), ("urn:p", "c"));
         assert_eq!(
             cut(&[a, c, ("urn:a", "d")]).unwrap(),

@@ -3,17 +3,17 @@
 
 pub mod accept;
 pub mod admin;
-pub mod answer;
 pub mod apply;
-pub mod caller;
 pub mod closing;
 mod commit;
 mod cursor;
 pub mod delivery;
+pub mod desk;
 pub mod document;
 pub mod evidence;
 mod examine;
 pub mod expiry;
+mod members;
 mod parties;
 pub mod process;
 pub mod query;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 
 use crate::broker;
+use crate::exchange::members::Members;
 use crate::model::ids::SupplierId;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::db::{Db, DbError};
@@ -35,6 +36,8 @@ pub(crate) struct Picture {
     by_mnemonic: HashMap<String, Arc<Party>>,
     owners: HashMap<String, SupplierId>,
     pub(crate) trust: Arc<TrustStore>,
+    /// Who exchanges messages through us.
+    pub(crate) members: Arc<Members>,
     /// When the next issue of a list of revoked certificates is or was due.
     pub(crate) crl_due: Option<DateTime<Utc>>,
 }
@@ -131,6 +134,7 @@ impl Parties {
         let mut anchors = supplier::anchors(&self.db).await.map_err(unavailable)?;
         let owners = supplier::certificate_owners(&self.db).await.map_err(unavailable)?;
         let owners = owners.into_iter().collect();
+        let members = Arc::new(Members::read(&self.db).await.map_err(unavailable)?);
         let suppliers = supplier::list(&self.db).await.map_err(unavailable)?;
         let party = |supplier: Supplier| {
             let partition = broker::partition(&supplier.mnemonic);
@@ -152,7 +156,7 @@ impl Parties {
             Some((statuses, stale)) => trust.with_statuses(statuses.clone(), *stale),
             None => trust,
         });
-        Ok(Arc::new(Picture { generation, folder, by_mnemonic, owners, trust, crl_due }))
+        Ok(Arc::new(Picture { generation, folder, by_mnemonic, owners, trust, members, crl_due }))
     }
 }
 

@@ -1,10 +1,11 @@
-//! Our signature under messages of the federal exchange, as the exchange and as the provider.
+//! Our signature under messages of the exchange, as the exchange and as the provider: detached, with
+//! the transform of SMEV.
 
 use std::sync::Arc;
 
-use crate::codec::smev3::{self, Participant};
+use crate::codec::smev3::{Participant, Version, delivery_names};
 use crate::codec::soap;
-use crate::codec::xmldsig::{Detached, SignError};
+use crate::codec::xmldsig::{Detached, Name, SignError};
 use crate::trust::Signer;
 use crate::trust::signer::KeyError;
 
@@ -20,12 +21,8 @@ pub struct Seal {
     own: Arc<Participant>,
 }
 
-/// Name of an element: namespace and local name.
-type Name = (&'static str, &'static str);
-
-const ENVELOPE: Name = (soap::ENVELOPE, "Envelope");
-const BODY: Name = (soap::ENVELOPE, "Body");
-const RESPONSE: Name = (smev3::TYPES, "Response");
+const ENVELOPE: Name<'static> = (soap::ENVELOPE, "Envelope");
+const BODY: Name<'static> = (soap::ENVELOPE, "Body");
 
 /// What stands around the data of an answer while we sign it as its provider.
 const HOLDER: &str = "<t:SenderInformationSystemSignature>";
@@ -42,30 +39,49 @@ impl Seal {
         &self.own
     }
 
-    /// Signs `MessageMetadata` in an envelope with a SendRequestResponse.
+    /// The key.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// Signs `MessageMetadata` in an envelope with the answer to SendRequest or SendResponse.
     ///
     /// # Errors
     /// [`SealError`].
-    pub fn send_request_response(&self, envelope: &str) -> Result<Vec<u8>, SealError> {
-        let operation = (smev3::TYPES, "SendRequestResponse");
+    pub fn send_answer(
+        &self,
+        version: Version,
+        operation: &str,
+        envelope: &str,
+    ) -> Result<Vec<u8>, SealError> {
+        let types = version.types();
+        let answer = format!("{operation}Response");
+        let above = [ENVELOPE, BODY, (types, answer.as_str())];
+        let [envelope_name, body, answer] = above;
         self.sign(
             envelope,
-            &[ENVELOPE, BODY, operation, (smev3::TYPES, "MessageMetadata")],
-            &[ENVELOPE, BODY, operation, (smev3::TYPES, "SMEVSignature")],
+            &[envelope_name, body, answer, (types, "MessageMetadata")],
+            &[envelope_name, body, answer, (types, "SMEVSignature")],
         )
     }
 
-    /// Signs `Response` in an envelope with a GetResponseResponse.
+    /// Signs `Request` or `Response` in an envelope with the answer to GetRequest or GetResponse.
     ///
     /// # Errors
     /// [`SealError`].
-    pub fn get_response_response(&self, envelope: &str) -> Result<Vec<u8>, SealError> {
-        let operation = (smev3::TYPES, "GetResponseResponse");
-        let message = (smev3::TYPES, "ResponseMessage");
+    pub fn delivery(
+        &self,
+        version: Version,
+        operation: &str,
+        envelope: &str,
+    ) -> Result<Vec<u8>, SealError> {
+        let types = version.types();
+        let answer = format!("{operation}Response");
+        let [message, signed] = delivery_names(operation).map(|name| (types, name));
         self.sign(
             envelope,
-            &[ENVELOPE, BODY, operation, message, RESPONSE],
-            &[ENVELOPE, BODY, operation, message, (smev3::TYPES, "SMEVSignature")],
+            &[ENVELOPE, BODY, (types, &answer), message, signed],
+            &[ENVELOPE, BODY, (types, &answer), message, (types, "SMEVSignature")],
         )
     }
 
@@ -73,21 +89,29 @@ impl Seal {
     ///
     /// # Errors
     /// [`SealError`].
-    pub fn provided(&self, data: &str) -> Result<String, SealError> {
-        let before = format!("<t:Response xmlns:t=\"{}\">", smev3::TYPES);
+    pub fn provided(&self, version: Version, data: &str) -> Result<String, SealError> {
+        let types = version.types();
+        let before = format!("<t:Response xmlns:t=\"{types}\">");
+        let response = (types, "Response");
         let signed = self.sign(
             &[&before, data, HOLDER, AFTER].concat(),
-            &[RESPONSE, (smev3::TYPES, "SenderProvidedResponseData")],
-            &[RESPONSE, (smev3::TYPES, "SenderInformationSystemSignature")],
+            &[response, (types, "SenderProvidedResponseData")],
+            &[response, (types, "SenderInformationSystemSignature")],
         )?;
         let begin = before.len() + data.len() + HOLDER.len();
         let signature = &signed[begin..signed.len() - AFTER.len()];
         Ok(String::from_utf8_lossy(signature).into_owned())
     }
 
-    fn sign(&self, message: &str, signed: &[Name], holder: &[Name]) -> Result<Vec<u8>, SealError> {
+    fn sign(
+        &self,
+        message: &str,
+        signed: &[Name<'_>],
+        holder: &[Name<'_>],
+    ) -> Result<Vec<u8>, SealError> {
         let place = Detached { signed, holder };
-        let signed = self.signer.sign_detached(message.as_bytes(), place);
+        let recipe = self.signer.recipe().smev();
+        let signed = self.signer.sign_detached(message.as_bytes(), place, &recipe);
         signed.map_err(|error| SealError(Box::new(error)))
     }
 }

@@ -1,4 +1,4 @@
-//! The service description and its schemas, from embedded files only.
+//! The service descriptions and their schemas, from embedded files only.
 
 use std::sync::Arc;
 
@@ -8,63 +8,69 @@ use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 
+use crate::codec::smev3::Version;
 use crate::federal::{Door, respond};
 use crate::http::guard::Peer;
 use crate::http::problem::{self, RequestId};
 use crate::model::refusal::RefusalCode;
 
-/// The address that the WSDL names, and that a reader gets replaced by ours.
-const ADDRESS: &str = "http://localhost:8080/ws/smev/1.3";
+/// The address that a WSDL names, and that a reader gets replaced by ours.
+const ADDRESS: &str = "http://localhost:8080/ws/smev/";
 
-const WSDL: &str = include_str!("../../wsdl/smev-message-exchange-1.3.wsdl");
+macro_rules! schemas {
+    ($($version:literal: $($name:literal),+;)+) => {
+        /// Schemas by file name, as the WSDLs and they themselves import each other.
+        const SCHEMAS: &[(&str, &str)] = &[
+            $($((
+                concat!("smev-message-exchange-", $name, "-", $version, ".xsd"),
+                include_str!(concat!(
+                    "../../schemas/smev3/", $version, "/smev-message-exchange-", $name, "-", $version,
+                    ".xsd"
+                )),
+            ),)+)+
+            ("federal-1.0.xsd", include_str!("../../schemas/federal/1.0/federal-1.0.xsd")),
+        ];
+    };
+}
 
-/// Schemas by file name, as the WSDL and they themselves import each other.
-const SCHEMAS: [(&str, &str); 4] = [
-    (
-        "smev-message-exchange-types-1.3.xsd",
-        include_str!("../../schemas/smev3/1.3/smev-message-exchange-types-1.3.xsd"),
-    ),
-    (
-        "smev-message-exchange-basic-1.3.xsd",
-        include_str!("../../schemas/smev3/1.3/smev-message-exchange-basic-1.3.xsd"),
-    ),
-    (
-        "smev-message-exchange-faults-1.3.xsd",
-        include_str!("../../schemas/smev3/1.3/smev-message-exchange-faults-1.3.xsd"),
-    ),
-    ("federal-1.0.xsd", include_str!("../../schemas/federal/1.0/federal-1.0.xsd")),
-];
+schemas! {
+    "1.1": "types", "basic", "faults";
+    "1.2": "types", "basic", "faults";
+    "1.3": "types", "basic", "faults", "routing", "directive";
+}
 
-/// `GET /ws/smev/1.3?wsdl`.
-pub(super) async fn wsdl(
+fn wsdl(version: Version) -> &'static str {
+    match version {
+        Version::V11 => include_str!("../../wsdl/smev-message-exchange-1.1.wsdl"),
+        Version::V12 => include_str!("../../wsdl/smev-message-exchange-1.2.wsdl"),
+        Version::V13 => include_str!("../../wsdl/smev-message-exchange-1.3.wsdl"),
+    }
+}
+
+/// `GET /ws/smev/1.3?wsdl` and `GET /ws/smev/<schema>.xsd`.
+pub(super) async fn describe(
     State(door): State<Arc<Door>>,
     Extension(peer): Extension<Peer>,
     Extension(id): Extension<RequestId>,
+    Path(name): Path<String>,
     RawQuery(query): RawQuery,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    if !query.is_some_and(|query| query.eq_ignore_ascii_case("wsdl")) {
-        return problem::respond(&RefusalCode::NotFound.into(), &id);
+    if let Some((_, schema)) = SCHEMAS.iter().find(|(known, _)| *known == name) {
+        return respond(StatusCode::OK, schema.as_bytes().to_vec());
     }
+    let asked = query.is_some_and(|query| query.eq_ignore_ascii_case("wsdl"));
+    let Some(version) = Version::parse(&name).filter(|_| asked) else {
+        return problem::respond(&RefusalCode::NotFound.into(), &id);
+    };
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = named.or(uri.authority().map(Authority::as_str));
     match base(door.settings.public_url.as_deref(), host, peer.secure) {
         Some(base) => {
-            let document = WSDL.replace(ADDRESS, &format!("{base}/ws/smev/1.3"));
+            let document = wsdl(version).replace(ADDRESS, &format!("{base}/ws/smev/"));
             respond(StatusCode::OK, document.into_bytes())
         }
-        None => problem::respond(&RefusalCode::NotFound.into(), &id),
-    }
-}
-
-/// `GET /ws/smev/<schema>.xsd`.
-pub(super) async fn schema(
-    Extension(id): Extension<RequestId>,
-    Path(file): Path<String>,
-) -> Response<Body> {
-    match SCHEMAS.iter().find(|(name, _)| *name == file) {
-        Some((_, schema)) => respond(StatusCode::OK, schema.as_bytes().to_vec()),
         None => problem::respond(&RefusalCode::NotFound.into(), &id),
     }
 }

@@ -4,15 +4,14 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 
 use crate::codec::node::Flaw;
-use crate::codec::smev3::{ContentError, Fault, ReadError, SignatureFault};
+use crate::codec::shape::Role;
+use crate::codec::smev3::{ContentError, Fault, ReadError, SignatureFault, Version};
 use crate::codec::soap::{self, FaultCode, SoapError};
-use crate::exchange::answer::TakeError;
-use crate::exchange::caller::CallerError;
+use crate::exchange::desk::{CallerError, TakeError};
 use crate::exchange::seal::SealError;
 use crate::federal::respond;
 use crate::http::problem::{self, RequestId};
 use crate::model::refusal::{Place, Refusal, RefusalCode};
-use crate::storage::db::DbError;
 use crate::storage::mailbox::MailboxError;
 use crate::trust::certificate::Facts;
 
@@ -38,7 +37,12 @@ impl Failure {
     }
 
     /// The answer.
-    pub(super) fn respond(self, id: &RequestId, operation: &str) -> Response<Body> {
+    pub(super) fn respond(
+        self,
+        version: Version,
+        id: &RequestId,
+        operation: &str,
+    ) -> Response<Body> {
         let failed = StatusCode::INTERNAL_SERVER_ERROR;
         match self {
             Self::Envelope(SoapError { refusal, recognised: false }) => {
@@ -55,12 +59,12 @@ impl Failure {
             }
             Self::Fault(fault) => {
                 tracing::info!(operation, fault = fault.element(), "a federal call was refused");
-                respond(failed, fault.to_xml(&id.0).into_bytes())
+                respond(failed, fault.to_xml(version, &id.0).into_bytes())
             }
             Self::Ours(error) => {
                 let error = error.as_ref() as &dyn std::error::Error;
                 tracing::error!(operation, error, "a federal call failed");
-                respond(failed, Fault::SmevFailure.to_xml(&id.0).into_bytes())
+                respond(failed, Fault::SmevFailure.to_xml(version, &id.0).into_bytes())
             }
         }
     }
@@ -72,17 +76,47 @@ impl From<Fault> for Failure {
     }
 }
 
-impl From<ReadError> for Failure {
-    fn from(error: ReadError) -> Self {
+impl Failure {
+    /// A message of this version's door that could not be read.
+    pub(super) fn of_reading(error: ReadError, version: Version) -> Self {
         match error {
             ReadError::Envelope(error) => Self::Envelope(error),
-            ReadError::Operation => {
+            ReadError::Operation(namespace, local) => {
                 let refusal = Refusal::new(RefusalCode::OperationUnknown);
-                let served = "SendRequest, GetResponse, Ack версии 1.3";
-                Self::Envelope(refusal.detail(served).into())
+                let detail = match Version::of_types(&namespace) {
+                    Some(other) if other != version => {
+                        format!("{local} версии {0}: её адрес /ws/smev/{0}", other.as_str())
+                    }
+                    _ => format!("{{{namespace}}}{local}; здесь версия {}", version.as_str()),
+                };
+                Self::Envelope(refusal.detail(detail).into())
             }
             ReadError::Invalid(flaws) => Self::Fault(invalid(&flaws)),
         }
+    }
+}
+
+/// The failure for a message in which signatures could not be looked for.
+pub(super) fn of_plan(refusal: Refusal) -> Failure {
+    match refusal.code {
+        RefusalCode::SigMissing => signature(Role::System, &refusal, None),
+        RefusalCode::AttachmentHeaders => {
+            let id = refusal.detail.unwrap_or_default();
+            Fault::AttachmentUnknown(format!("Вложение [Id=\"{id}\"] не имеет заголовка.")).into()
+        }
+        _ => Failure::Envelope(refusal.into()),
+    }
+}
+
+impl From<SoapError> for Failure {
+    fn from(error: SoapError) -> Self {
+        Self::Envelope(error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Envelope(refusal.into())
     }
 }
 
@@ -104,19 +138,18 @@ impl From<SealError> for Failure {
     }
 }
 
-impl From<DbError> for Failure {
-    fn from(error: DbError) -> Self {
-        Self::Ours(Box::new(error))
-    }
-}
-
 impl From<CallerError> for Failure {
     fn from(error: CallerError) -> Self {
         match error {
-            CallerError::Signature(refusal, facts) => signature(&refusal, facts.as_deref()),
+            CallerError::Signature(role, refusal, facts) => {
+                signature(role, &refusal, facts.as_deref())
+            }
+            CallerError::File(id, refusal) => {
+                let text = format!("Проверка подписи на вложении {id}: {}", refusal.code.text());
+                Fault::SignatureVerification(SignatureFault::SignatureIsInvalid, text).into()
+            }
             CallerError::NotRegistered => Self::Fault(Fault::SenderIsNotRegistered),
             CallerError::Blocked(_) => Self::Fault(Fault::AccessDenied),
-            CallerError::Db(error) => Self::Ours(Box::new(error)),
         }
     }
 }
@@ -135,19 +168,21 @@ fn place(place: Place) -> String {
 }
 
 /// The fault for a signature that does not stand.
-fn signature(refusal: &Refusal, facts: Option<&Facts>) -> Failure {
+fn signature(role: Role, refusal: &Refusal, facts: Option<&Facts>) -> Failure {
     use RefusalCode as Code;
     let (fault, text) = match refusal.code {
-        Code::SigMissing => (SignatureFault::NoSignatureFound, "Отсутствует ЭП-ОВ".to_owned()),
+        Code::SigMissing => {
+            (SignatureFault::NoSignatureFound, format!("Отсутствует {}", role.name()))
+        }
         Code::SigWrapping | Code::SigReference | Code::SigCoverage | Code::SigDuplicateId => {
-            (SignatureFault::IncorrectSignatureTarget, unmatched(refusal))
+            (SignatureFault::IncorrectSignatureTarget, unmatched(role, refusal))
         }
         Code::SigStructure
         | Code::SigAlgorithm
         | Code::SigTransform
         | Code::SigLimit
         | Code::SigDigest
-        | Code::SigValue => (SignatureFault::SignatureIsInvalid, unmatched(refusal)),
+        | Code::SigValue => (SignatureFault::SignatureIsInvalid, unmatched(role, refusal)),
         Code::CertExpired => (SignatureFault::CertificateIsExpired, expired(facts)),
         Code::SigKeyInfo
         | Code::CertUntrusted
@@ -157,14 +192,15 @@ fn signature(refusal: &Refusal, facts: Option<&Facts>) -> Failure {
             (SignatureFault::CertificateIsNotFound, refusal.code.text().to_owned())
         }
         _ if refusal.code.status() >= 500 => return Failure::Ours(Box::new(refusal.clone())),
-        _ => (SignatureFault::SignatureIsInvalid, unmatched(refusal)),
+        _ => (SignatureFault::SignatureIsInvalid, unmatched(role, refusal)),
     };
     Failure::Fault(Fault::SignatureVerification(fault, text))
 }
 
-fn unmatched(refusal: &Refusal) -> String {
+fn unmatched(role: Role, refusal: &Refusal) -> String {
     let at = refusal.place.map_or(String::new(), |at| format!(" ({})", place(at)));
-    format!("ЭП-ОВ не соответствует подписанным данным: {}{at}", refusal.code.text())
+    let (role, why) = (role.name(), refusal.code.text());
+    format!("{role} не соответствует подписанным данным: {why}{at}")
 }
 
 fn expired(facts: Option<&Facts>) -> String {

@@ -1,30 +1,34 @@
-//! SMEV 3 message exchange for the federal segment, version 1.3: one operation a file, one
-//! mapper from what went wrong to the fault that says so.
+//! SMEV 3 message exchange, versions 1.1 to 1.3: one kind of operation a file, one mapper from what
+//! went wrong to the fault that says so.
 
 mod ack;
 mod describe;
 mod fault;
-mod get_response;
+mod get;
 mod message_id;
-mod send_request;
+mod multipart;
+mod send;
+mod status;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{Extension, Path, State};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::get;
+use mime::Mime;
 
-use crate::codec::smev3::{self, Request, TYPES};
-use crate::codec::soap::{self};
+use crate::codec::mtom::{self, Related};
+use crate::codec::shape::{self, Plan};
+use crate::codec::smev3::{self, Request, Version};
+use crate::codec::soap;
 use crate::codec::xml;
-use crate::codec::xmldsig::Detached;
-use crate::exchange::answer::Desk;
-use crate::exchange::caller::Caller;
+use crate::exchange::desk::{Caller, Desk};
 use crate::federal::fault::Failure;
+use crate::federal::multipart::Parts;
 use crate::http::guard::Peer;
 use crate::http::limits::Limits;
 use crate::http::problem::{self, RequestId};
@@ -32,8 +36,8 @@ use crate::http::spool;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::telemetry::{FEDERAL_SECONDS, FEDERAL_TOTAL};
 
-/// Largest message, in bytes: our questions are small.
-const MESSAGE_BYTES: u64 = 1 << 20;
+/// Largest message, in bytes: files of 5 MB in base64, and room to say that there are too many.
+const MESSAGE_BYTES: u64 = 16 << 20;
 
 /// What the door is told by the configuration.
 #[derive(Clone, Debug)]
@@ -67,89 +71,124 @@ struct Door {
 
 /// A message on its way through the door.
 struct Message<'a> {
+    version: Version,
+    /// The envelope, files put back into it.
     bytes: &'a [u8],
+    /// Whether the caller takes answers in several parts.
+    parts: bool,
     peer: &'a Peer,
+    action: Option<&'a str>,
 }
 
-/// The routes of the door: `/ws/smev/1.3`, its `?wsdl`, and the schemas beside it.
+/// What an operation answers.
+struct Reply {
+    document: Vec<u8>,
+    parts: Parts,
+}
+
+impl From<Vec<u8>> for Reply {
+    fn from(document: Vec<u8>) -> Self {
+        Self { document, parts: Parts::default() }
+    }
+}
+
+/// The routes of the door: `/ws/smev/1.1` to `/ws/smev/1.3`, their `?wsdl`, and the schemas beside.
 pub fn router(desk: Desk, settings: Settings) -> Router {
     let door = Arc::new(Door { desk, settings });
-    Router::new()
-        .route("/ws/smev/1.3", get(describe::wsdl).post(take))
-        .route("/ws/smev/{file}", get(describe::schema))
-        .with_state(door)
+    Router::new().route("/ws/smev/{name}", get(describe::describe).post(take)).with_state(door)
 }
 
 async fn take(
     State(door): State<Arc<Door>>,
     Extension(peer): Extension<Peer>,
     Extension(request_id): Extension<RequestId>,
+    Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
-    let bytes = match door.receive(&headers, body).await {
-        Ok(bytes) => bytes,
+    let Some(version) = Version::parse(&name) else {
+        return problem::respond(&RefusalCode::NotFound.into(), &request_id);
+    };
+    let (bytes, parts) = match door.receive(&headers, body).await {
+        Ok(received) => received,
         Err(refusal) => return problem::respond(&refusal, &request_id),
     };
     let began = Instant::now();
-    let message = Message { bytes: &bytes, peer: &peer };
-    let (operation, outcome) = door.operate(&message).await;
+    let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
+    let message = Message { version, bytes: &bytes, parts, peer: &peer, action };
+    let (operation, outcome) = door.operate(message).await;
     let seconds = began.elapsed().as_secs_f64();
     metrics::histogram!(FEDERAL_SECONDS, "operation" => operation).record(seconds);
     let label = outcome.as_ref().map_or_else(Failure::label, |_| "done");
     metrics::counter!(FEDERAL_TOTAL, "operation" => operation, "outcome" => label).increment(1);
     match outcome {
-        Ok(document) => respond(StatusCode::OK, document),
-        Err(failure) => failure.respond(&request_id, operation),
+        Ok(reply) if parts => multipart::respond(reply),
+        Ok(reply) => respond(StatusCode::OK, reply.document),
+        Err(failure) => failure.respond(version, &request_id, operation),
     }
 }
 
 impl Door {
-    /// The whole message, if it is one that is taken.
-    async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+    /// The whole message, if it is one that is taken, and whether its sender takes parts.
+    async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<(Vec<u8>, bool), Refusal> {
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let kind: Option<mime::Mime> = kind.and_then(|kind| kind.parse().ok());
-        let xml = |kind: mime::Mime| {
-            matches!(kind.essence_str(), "text/xml" | "application/xml")
-                && kind.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8)
+        let kind: Option<Mime> = kind.and_then(|kind| kind.parse().ok());
+        let unsuitable = || {
+            let wanted =
+                "нужен text/xml; charset=utf-8 или multipart/related с application/xop+xml";
+            Refusal::new(RefusalCode::ContentType).detail(wanted)
         };
-        if !kind.is_some_and(xml) {
-            let refusal = Refusal::new(RefusalCode::ContentType);
-            return Err(refusal.detail("нужен text/xml; charset=utf-8"));
-        }
+        let kind = kind.ok_or_else(unsuitable)?;
         spool::declared(headers, &self.settings.limits)?;
-        spool::collect(spool::chunks(body, &self.settings.limits), MESSAGE_BYTES).await
+        let pieces = spool::chunks(body, &self.settings.limits);
+        if mtom::is_related(&kind) {
+            let related = Related::new(&kind, pieces)?;
+            return Ok((related.inlined(limits(), MESSAGE_BYTES).await?, true));
+        }
+        let xml = matches!(kind.essence_str(), "text/xml" | "application/xml")
+            && kind.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
+        if !xml {
+            return Err(unsuitable());
+        }
+        let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let parts = accepts.contains("application/xop+xml");
+        Ok((spool::collect(pieces, MESSAGE_BYTES).await?, parts))
     }
 
     /// Carries out the operation of a message; names it for the metrics.
-    async fn operate(&self, message: &Message<'_>) -> (&'static str, Result<Vec<u8>, Failure>) {
-        match smev3::read(message.bytes, xml::Limits::default()) {
-            Ok(Request::SendRequest(request)) => {
-                ("SendRequest", self.send_request(message, *request).await)
+    async fn operate(&self, message: Message<'_>) -> (&'static str, Result<Reply, Failure>) {
+        match smev3::read(message.bytes, message.version, limits()) {
+            Ok(request) => {
+                let operation = request.operation();
+                (operation, self.carry_out(&message, request).await)
             }
-            Ok(Request::GetResponse(request)) => {
-                ("GetResponse", self.get_response(message, request).await)
-            }
-            Ok(Request::Ack(request)) => ("Ack", self.ack(message, request).await),
-            Err(error) => ("unknown", Err(error.into())),
+            Err(error) => ("unknown", Err(Failure::of_reading(error, message.version))),
         }
     }
 
-    /// The system that signed this child of the operation's element.
-    async fn caller(
-        &self,
-        message: &Message<'_>,
-        operation: &'static str,
-        signed: (&'static str, &'static str),
-    ) -> Result<Caller, Failure> {
-        let above = [(soap::ENVELOPE, "Envelope"), (soap::ENVELOPE, "Body"), (TYPES, operation)];
-        let [envelope, body, operation] = above;
-        let place = Detached {
-            signed: &[envelope, body, operation, signed],
-            holder: &[envelope, body, operation, (TYPES, "CallerInformationSystemSignature")],
-        };
-        Ok(self.desk.caller(message.bytes, place, xml::Limits::default()).await?)
+    async fn carry_out(&self, message: &Message<'_>, request: Request) -> Result<Reply, Failure> {
+        soap::check_action(message.action, &smev3::action(request.operation()))?;
+        match request {
+            Request::SendRequest(request) => self.send_request(message, *request).await,
+            Request::SendResponse(request) => self.send_response(message, *request).await,
+            Request::GetRequest(request) => self.get_request(message, request).await,
+            Request::GetResponse(request) => self.get_response(message, request).await,
+            Request::GetStatus => self.get_status(message).await,
+            Request::Ack(request) => self.ack(message, request).await,
+            Request::Statistics(request) => self.statistics(message, request).await,
+        }
     }
+
+    /// The system that signed a message, and where its signatures are.
+    async fn caller(&self, message: &Message<'_>) -> Result<(Caller, Plan), Failure> {
+        let plan = shape::smev3(message.bytes).map_err(fault::of_plan)?;
+        Ok((self.desk.caller(message.bytes, &plan, limits()).await?, plan))
+    }
+}
+
+/// Limits of messages. Comments may stand in them: the transform of SMEV drops them.
+fn limits() -> xml::Limits {
+    xml::Limits { comments: true, ..shape::limits() }
 }
 
 fn respond(status: StatusCode, document: Vec<u8>) -> Response<Body> {

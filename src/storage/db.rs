@@ -345,6 +345,18 @@ impl Tx {
     pub fn skip_locked_sql(&self) -> &'static str {
         if self.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" }
     }
+
+    /// Lets the commit not wait for the disk: a crash within the next instant may undo the
+    /// transaction, whole, as if it had never been.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn forgettable(&mut self) -> Result<(), DbError> {
+        if self.is_postgres() {
+            self.execute("SET LOCAL synchronous_commit = off", vec![]).await?;
+        }
+        Ok(())
+    }
 }
 
 fn now_sql(postgres: bool) -> &'static str {

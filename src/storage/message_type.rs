@@ -84,7 +84,8 @@ pub async fn save(tx: &mut Tx, kind: &MessageType, at: DateTime<Utc>) -> Result<
     let sql = "INSERT INTO message_type (code, title, provider_id, open_to_all, created_at) \
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (code) DO UPDATE SET title = excluded.title, \
         provider_id = excluded.provider_id, open_to_all = excluded.open_to_all";
-    let values = args![kind.code.as_str(), kind.title.as_str(), kind.provider, kind.open_to_all, at];
+    let values =
+        args![kind.code.as_str(), kind.title.as_str(), kind.provider, kind.open_to_all, at];
     tx.execute(sql, values).await?;
     note_change(tx).await
 }

@@ -267,7 +267,7 @@ impl Signer {
         enveloped_signature(xml, &recipe, &self.certificate_der, |bytes| self.sign(bytes))
     }
 
-    /// Signs one element of a message.
+    /// Signs one element of a message by a recipe, whose algorithm must be the signer's.
     ///
     /// # Errors
     /// The message lacks the element or the holder, or [`KeyError`].
@@ -275,10 +275,11 @@ impl Signer {
         &self,
         xml: &[u8],
         place: Detached<'_>,
+        recipe: &Recipe,
     ) -> Result<Vec<u8>, SignError<KeyError>> {
         let key_info = KeyInfo::Certificate(&self.certificate_der);
         let sign = |bytes: &[u8]| self.sign(bytes);
-        sign_detached(xml, place, Placement::default(), &self.recipe(), key_info, sign)
+        sign_detached(xml, place, Placement::default(), recipe, key_info, sign)
     }
 
     /// Signs what a shape says at the place that it says, by a recipe whose algorithm must be the

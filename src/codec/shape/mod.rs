@@ -257,6 +257,16 @@ impl Spot {
         Self { signed, ..self.clone() }
     }
 
+    /// Names from the root to what must be signed.
+    pub fn signed_names(&self) -> Vec<Name<'_>> {
+        names(&self.signed)
+    }
+
+    /// Names from the root to what holds the signature.
+    pub fn holder_names(&self) -> Vec<Name<'_>> {
+        names(&self.holder)
+    }
+
     fn placement(&self) -> Placement<'_> {
         let Self { shared, id_namespace, whole, .. } = *self;
         Placement { shared, id_namespace, whole }

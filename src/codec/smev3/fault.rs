@@ -36,6 +36,8 @@ pub enum Fault {
         namespace: String,
         /// Its local name.
         element: String,
+        /// What is wrong with it, if it is known.
+        text: Option<String>,
     },
     /// The queue of the answers holds too many that nobody pulls.
     DestinationOverflow {
@@ -174,8 +176,8 @@ impl Fault {
             Self::AttachmentSizeLimitExceeded { .. } => {
                 "Превышен максимально допустимый суммарный размер присоединённых файлов.".to_owned()
             }
-            Self::BusinessDataTypeIsNotSupported { .. } => {
-                "Неподдерживаемый тип запроса.".to_owned()
+            Self::BusinessDataTypeIsNotSupported { text, .. } => {
+                text.clone().unwrap_or_else(|| "Неподдерживаемый тип запроса.".to_owned())
             }
             Self::DestinationOverflow { .. } => {
                 "Очередь, в которую должно быть отправлено сообщение, переполнена.".to_owned()
@@ -291,7 +293,7 @@ impl Fault {
                 out.element("f:RemainedTotalQuoteSize", &remained.to_string());
                 out.element("f:RealTotalAttachmentSize", &real.to_string());
             }
-            Self::BusinessDataTypeIsNotSupported { namespace, element } => {
+            Self::BusinessDataTypeIsNotSupported { namespace, element, .. } => {
                 out.element("f:RootElementLocalName", element);
                 out.element("f:RootElementNamespaceURI", namespace);
             }

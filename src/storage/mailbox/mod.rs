@@ -31,6 +31,9 @@ pub enum MailboxError {
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The writer broke off; whether it had written is not known.
+    #[error("the writer broke off")]
+    Left,
     /// Stored bytes do not decompress.
     #[error("a stored message is damaged")]
     Damaged(#[source] std::io::Error),

@@ -103,8 +103,7 @@ pub async fn put_messages(
         tx.now_sql()
     );
     let rows = tx.query_input(&sql, input, vec![]).await?;
-    let new: HashSet<Uuid> =
-        rows.iter().map(|row| row.get(0)).collect::<Result<_, DbError>>()?;
+    let new: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect::<Result<_, DbError>>()?;
     for message in messages.iter().filter(|message| new.contains(&message.message_id)) {
         put_attachments(tx, message).await?;
     }

@@ -237,12 +237,7 @@ fn write_attachments(out: &mut Writer, message: &Delivery<'_>) {
     out.end();
 }
 
-fn write_metadata(
-    out: &mut Writer,
-    version: Version,
-    metadata: &Metadata<'_>,
-    id: Option<&str>,
-) {
+fn write_metadata(out: &mut Writer, version: Version, metadata: &Metadata<'_>, id: Option<&str>) {
     let named = version != Version::V12;
     out.start("t:MessageMetadata");
     if let Some(id) = id {

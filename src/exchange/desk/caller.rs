@@ -1,0 +1,99 @@
+//! Who calls: the signature is judged, the certificate leads to the system. An official's signature
+//! over the content, and those over files, must stand too.
+
+use std::sync::Arc;
+
+use super::Desk;
+use crate::codec::shape::{Plan, Role, Spot};
+use crate::codec::xml::Limits;
+use crate::model::refusal::{Refusal, RefusalCode};
+use crate::storage::federal_system::FederalSystem;
+use crate::trust::SignerCertificate;
+use crate::trust::TrustStore;
+use crate::trust::certificate::Facts;
+
+/// A system that has proved who it is.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The system.
+    pub system: Arc<FederalSystem>,
+    /// Distinguished name in its certificate.
+    pub subject: String,
+}
+
+/// Why the caller is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum CallerError {
+    /// A signature or its certificate does not stand: whose, and facts of the certificate where it
+    /// could be read.
+    #[error("the signature does not stand")]
+    Signature(Role, #[source] Refusal, Option<Box<Facts>>),
+    /// The signature over the file of this id does not stand.
+    #[error("the signature over a file does not stand")]
+    File(String, #[source] Refusal),
+    /// The certificate signs for no registered system.
+    #[error("the certificate belongs to no system")]
+    NotRegistered,
+    /// The system has been denied access.
+    #[error("the system {0} is blocked")]
+    Blocked(String),
+}
+
+impl Desk {
+    /// Says who signed a message, all of whose signatures are judged.
+    ///
+    /// # Errors
+    /// [`CallerError`].
+    pub async fn caller(
+        &self,
+        message: &[u8],
+        plan: &Plan,
+        limits: Limits,
+    ) -> Result<Caller, CallerError> {
+        let ours = |refusal| CallerError::Signature(Role::System, refusal, None);
+        let picture = self.picture().await.map_err(ours)?;
+        let missing = || ours(RefusalCode::SigMissing.into());
+        let (first, others) = plan.spots.split_first().ok_or_else(missing)?;
+        let signer = self.signer(message, first, &picture.trust, limits)?;
+        for spot in others {
+            self.signer(message, spot, &picture.trust, limits)?;
+        }
+        for file in &plan.attachments {
+            let Some(signature) = &file.signature else { continue };
+            let judged = picture.trust.verify_file(signature, &file.content, self.now());
+            judged.map_err(|refusal| CallerError::File(file.id.clone(), refusal))?;
+        }
+        let facts = &signer.facts;
+        let known = match picture.members.signer(&facts.sha256) {
+            Some(known) => Some(Arc::clone(known)),
+            // Registered within the last second, perhaps.
+            None => {
+                let fresh = self.0.parties.snapshot().await.map_err(ours)?;
+                fresh.members.signer(&facts.sha256).map(Arc::clone)
+            }
+        };
+        let system = known.ok_or(CallerError::NotRegistered)?;
+        if !system.active {
+            return Err(CallerError::Blocked(system.mnemonic.clone()));
+        }
+        Ok(Caller { system, subject: facts.subject.clone() })
+    }
+
+    /// Who made one of the signatures of a message.
+    fn signer(
+        &self,
+        message: &[u8],
+        spot: &Spot,
+        trust: &TrustStore,
+        limits: Limits,
+    ) -> Result<Arc<SignerCertificate>, CallerError> {
+        let unproved = |refusal| CallerError::Signature(spot.role, refusal, None);
+        let signature = spot.verify(message, limits).map_err(unproved)?;
+        trust.verify(&signature, self.now()).map_err(|refusal| {
+            let dated = refusal.code == RefusalCode::CertExpired;
+            let first = signature.certificates.first().filter(|_| dated);
+            let facts = first.and_then(|der| Facts::read(der).ok()).map(Box::new);
+            CallerError::Signature(spot.role, refusal, facts)
+        })
+    }
+}

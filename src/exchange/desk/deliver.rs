@@ -1,0 +1,146 @@
+//! GetRequest, GetResponse, Ack: what waits is handed out, hidden from others for 15 minutes, and
+//! confirmed.
+
+use std::sync::{Arc, PoisonError};
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::post::{Ack, Deed};
+use super::{Caller, Desk, TakeError, reply_to};
+use crate::codec::smev3::{Participant, Version};
+use crate::exchange::question::QuestionError;
+use crate::storage::federal_system::FederalSystem;
+use crate::storage::mailbox::{self, Leased, MailboxError, Queue, Selector};
+
+/// How often a queue that is polled is noted as such.
+const NOTED: TimeDelta = TimeDelta::minutes(1);
+
+/// A message handed out.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// The message.
+    pub leased: Leased,
+    /// The data of its sender, in the version of the caller.
+    pub provided: String,
+    /// The sender's signature over it; none when it would not stand in this version.
+    pub signature: Option<String>,
+    /// Who sent it; nobody when we did.
+    pub sender: Option<Arc<FederalSystem>>,
+    /// Where an answer to it goes, when it is a request.
+    pub reply_to: String,
+}
+
+impl Desk {
+    /// Hands out the first message of a queue of the caller: of any kind, or of the one with this
+    /// root element.
+    ///
+    /// # Errors
+    /// [`TakeError::UnknownKind`], or what the mailbox could not do.
+    pub async fn next(
+        &self,
+        caller: &Caller,
+        queue: Queue,
+        node: Option<String>,
+        root: Option<&(String, String)>,
+        version: Version,
+    ) -> Result<Option<Delivered>, TakeError> {
+        let message_type = match root {
+            Some((namespace, local)) => {
+                let (kind, _) = self.kind(namespace, local).await?;
+                Some(kind.ok_or(TakeError::UnknownKind)?.code)
+            }
+            None => None,
+        };
+        // Requests have one queue only, whoever of a system's nodes polls it.
+        let node = if queue == Queue::Request { String::new() } else { node.unwrap_or_default() };
+        let selector = Selector { system: caller.system.id, queue, node, message_type };
+        self.note_poll(&selector).await?;
+        let mut tx = self.db().begin().await?;
+        let leased = mailbox::lease(&mut tx, &selector).await?;
+        tx.commit().await?;
+        match leased {
+            Some(leased) => self.delivered(leased, queue, version).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn delivered(
+        &self,
+        mut leased: Leased,
+        queue: Queue,
+        version: Version,
+    ) -> Result<Delivered, TakeError> {
+        let written = Version::parse(&leased.version).unwrap_or(Version::V13);
+        let content = std::mem::take(&mut leased.content);
+        let content = String::from_utf8(content).unwrap_or_default();
+        let signature = leased.signature.take();
+        let sender = match leased.sender {
+            Some(id) => {
+                let picture = self.picture().await.map_err(TakeError::Members)?;
+                picture.members.system(id).map(Arc::clone)
+            }
+            None => None,
+        };
+        let provided = written.translate(content, version);
+        // What we said ourselves we say again.
+        let signature = match sender {
+            None if written != version => Some(self.seal().provided(version, &provided)?),
+            _ => signature.filter(|_| written == version),
+        };
+        let reply_to = match queue {
+            Queue::Request => reply_to::write(self.secret().await?, leased.request_id)
+                .map_err(QuestionError::from)?,
+            Queue::Response => String::new(),
+        };
+        Ok(Delivered { leased, provided, signature, sender, reply_to })
+    }
+
+    /// Ends the delivery of a message; false when none of that id is out.
+    ///
+    /// # Errors
+    /// [`MailboxError`].
+    pub async fn acknowledge(
+        &self,
+        caller: &Caller,
+        message_id: Uuid,
+        accepted: bool,
+    ) -> Result<bool, MailboxError> {
+        let (system, mnemonic) = (caller.system.id, caller.system.mnemonic.clone());
+        self.0.post.perform(Deed::Ack(Ack { system, mnemonic, message_id, accepted })).await
+    }
+
+    /// Names of the caller's queues, and how many messages wait in them.
+    ///
+    /// # Errors
+    /// [`MailboxError`].
+    pub async fn lengths(
+        &self,
+        caller: &Caller,
+        node: Option<&str>,
+    ) -> Result<Vec<(String, i64)>, MailboxError> {
+        let system = &caller.system;
+        let found = mailbox::lengths(self.db(), system.id, node).await?;
+        let name = |queue: Queue, node: &str| {
+            let dot = if node.is_empty() { "" } else { "." };
+            format!("{}.{}{dot}{node}", system.mnemonic, queue.as_str())
+        };
+        Ok(found.into_iter().map(|(queue, node, count)| (name(queue, &node), count)).collect())
+    }
+
+    async fn note_poll(&self, queue: &Selector) -> Result<(), MailboxError> {
+        let now = self.now();
+        let key = (queue.system, queue.queue.as_str(), queue.node.clone());
+        {
+            let mut polled = self.0.polled.lock().unwrap_or_else(PoisonError::into_inner);
+            if polled.get(&key).is_some_and(|at| now - *at < NOTED) {
+                return Ok(());
+            }
+            polled.insert(key, now);
+        }
+        let mut tx = self.db().begin().await?;
+        mailbox::note_poll(&mut tx, queue).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! The desk of the exchange of messages: requests are answered from the registry or handed on to the
+//! system of the region that answers them, answers go back, what waits is handed out and confirmed.
+
+mod caller;
+mod deliver;
+mod late;
+mod own;
+mod post;
+mod reply_to;
+mod respond;
+mod send;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+use openssl::error::ErrorStack;
+use openssl::rand::rand_bytes;
+use tokio::sync::OnceCell;
+use uuid::{ContextV1, Timestamp, Uuid};
+
+use crate::codec::node::Flaw;
+use crate::codec::smev3::{Participant, Version};
+use crate::exchange::Exchange;
+use crate::exchange::desk::post::Post;
+use crate::exchange::members::{Kind, Members};
+use crate::exchange::parties::{Parties, Picture};
+use crate::exchange::question::QuestionError;
+use crate::exchange::seal::{Seal, SealError};
+use crate::model::clock::Clock;
+use crate::model::refusal::Refusal;
+use crate::storage::db::{Db, DbError};
+use crate::storage::federal as registry;
+use crate::storage::ids::Ids;
+use crate::storage::mailbox::MailboxError;
+
+pub use caller::{Caller, CallerError};
+pub use deliver::Delivered;
+pub use late::run as give_up_late;
+
+/// Most messages in one queue that nobody has acknowledged.
+const QUEUE_LIMIT: i64 = 10_000;
+
+/// The desk where messages are exchanged. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    ids: Ids,
+    clock: Clock,
+    seal: Seal,
+    parties: Arc<Parties>,
+    post: Post,
+    /// Makes message ids: node and clock sequence of UUIDs of version 1.
+    node: [u8; 6],
+    sequence: ContextV1,
+    secret: OnceCell<Vec<u8>>,
+    /// When each queue was last noted as polled.
+    polled: Mutex<HashMap<(i64, &'static str, String), DateTime<Utc>>>,
+}
+
+/// A message that a system sent: its envelope is valid, its sender known.
+#[derive(Clone, Debug)]
+pub struct Sent<M> {
+    /// Version of the exchange it came by.
+    pub version: Version,
+    /// Its id.
+    pub message_id: Uuid,
+    /// What it says.
+    pub message: M,
+    /// The data of its sender, as signed.
+    pub data: String,
+    /// The sender's `ds:Signature` over that.
+    pub signature: String,
+    /// The signed envelope as it came.
+    pub envelope: Vec<u8>,
+    /// Network address it came from.
+    pub peer: String,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// A message of this id was taken before.
+    #[error("the message was taken before")]
+    AlreadySent,
+    /// The receiver pulls nothing; the name of its queue.
+    #[error("the queue {0} is full")]
+    QueueFull(String),
+    /// No kind of messages has this root element.
+    #[error("there is no kind of messages with this root element")]
+    UnknownKind,
+    /// The root element is that of an answer.
+    #[error("the root element is that of an answer")]
+    NotARequest,
+    /// The sender may not ask this.
+    #[error("the sender may not ask this")]
+    Denied,
+    /// The return address leads to no request that waits for this answer.
+    #[error("the return address leads nowhere")]
+    Address,
+    /// The root element is none of an answer to the request.
+    #[error("the root element is none of an answer to the request")]
+    AnotherKind,
+    /// The content does not follow its schema.
+    #[error("the content does not follow its schema")]
+    Content(Vec<Flaw>),
+    /// It was not answered.
+    #[error(transparent)]
+    Question(#[from] QuestionError),
+    /// It was not signed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Whom we know could not be read.
+    #[error("members could not be read")]
+    Members(#[source] Refusal),
+    /// The mailbox.
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
+}
+
+impl From<DbError> for TakeError {
+    fn from(error: DbError) -> Self {
+        Self::Mailbox(error.into())
+    }
+}
+
+impl Desk {
+    /// Exchanges by the exchange's database, trusting whom it trusts, signing with this seal.
+    ///
+    /// # Errors
+    /// Those of the source of random numbers.
+    pub fn new(exchange: &Exchange, seal: Seal) -> Result<Self, ErrorStack> {
+        let mut random = [0; 8];
+        rand_bytes(&mut random)?;
+        let [node @ .., high, low] = random;
+        let inner = Inner {
+            parties: Arc::clone(&exchange.0.parties),
+            post: Post::new(exchange.db().clone(), exchange.clock()),
+            db: exchange.db().clone(),
+            ids: exchange.ids().clone(),
+            clock: exchange.clock(),
+            seal,
+            // A random node says so by the bit that no network card has.
+            node: [node[0] | 1, node[1], node[2], node[3], node[4], node[5]],
+            sequence: ContextV1::new(u16::from_be_bytes([high, low])),
+            secret: OnceCell::new(),
+            polled: Mutex::default(),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Our key and name in the exchange.
+    pub fn seal(&self) -> &Seal {
+        &self.0.seal
+    }
+
+    /// Suppliers, members and trust as they are now.
+    async fn picture(&self) -> Result<Arc<Picture>, Refusal> {
+        self.0.parties.picture().await
+    }
+
+    /// The kind of messages with this root element, and whom we know. What was registered within
+    /// the last second is looked for once more.
+    async fn kind(
+        &self,
+        namespace: &str,
+        local: &str,
+    ) -> Result<(Option<Kind>, Arc<Members>), TakeError> {
+        let picture = self.picture().await.map_err(TakeError::Members)?;
+        if let Some(kind) = picture.members.kind(namespace, local) {
+            return Ok((Some(kind), Arc::clone(&picture.members)));
+        }
+        let fresh = self.0.parties.snapshot().await.map_err(TakeError::Members)?;
+        Ok((fresh.members.kind(namespace, local), Arc::clone(&fresh.members)))
+    }
+
+    /// The system of this number, by the names it has in the exchange.
+    ///
+    /// # Errors
+    /// [`TakeError::Members`].
+    pub async fn participant(&self, system: i64) -> Result<Participant, TakeError> {
+        let picture = self.picture().await.map_err(TakeError::Members)?;
+        let known = picture.members.system(system);
+        let (mnemonic, name) =
+            known.map(|known| (known.mnemonic.clone(), known.name.clone())).unwrap_or_default();
+        Ok(Participant { mnemonic, name })
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    /// The key that authenticates cursors and return addresses.
+    async fn secret(&self) -> Result<&[u8], TakeError> {
+        let Inner { db, secret, .. } = &*self.0;
+        let key = secret
+            .get_or_try_init(|| async {
+                let mut fresh = vec![0; 32];
+                rand_bytes(&mut fresh).map_err(QuestionError::from)?;
+                Ok::<_, TakeError>(registry::cursor_key(db, fresh).await?)
+            })
+            .await?;
+        Ok(key)
+    }
+
+    /// An id for a message of ours.
+    pub fn message_id(&self, now: DateTime<Utc>) -> Uuid {
+        let seconds = now.timestamp().unsigned_abs();
+        let at = Timestamp::from_unix(&self.0.sequence, seconds, now.timestamp_subsec_nanos());
+        Uuid::new_v1(at, &self.0.node)
+    }
+}

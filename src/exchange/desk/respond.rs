@@ -1,0 +1,101 @@
+//! SendResponse: the answer of a system of the region goes into the queue of who asked.
+
+use chrono::{DateTime, Utc};
+use openssl::sha::sha256;
+use serde_json::json;
+
+use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError, reply_to};
+use crate::codec::smev3::{Content, Send, SendResponse};
+use crate::exchange::question::QuestionError;
+use crate::storage::audit::{self, Act};
+use crate::storage::mailbox::{self, Message, Open, Queue, Selector};
+
+impl Desk {
+    /// Takes an answer. Returns when it was taken and who gets it.
+    ///
+    /// # Errors
+    /// [`TakeError`]; nothing is stored then.
+    pub async fn send_response(
+        &self,
+        caller: &Caller,
+        sent: Sent<Send<SendResponse>>,
+    ) -> Result<(DateTime<Utc>, i64), TakeError> {
+        let now = self.now();
+        let address = reply_to::read(self.secret().await?, &sent.message.data.to);
+        let address = address.map_err(QuestionError::from)?.ok_or(TakeError::Address)?;
+        if mailbox::is_taken(self.db(), sent.message_id).await? {
+            return Err(TakeError::AlreadySent);
+        }
+        let request = mailbox::open_request(self.db(), address).await?;
+        let request = request.filter(|request| request.provider == Some(caller.system.id));
+        let request = request.filter(|request| request.open).ok_or(TakeError::Address)?;
+        self.judge_content(&request, &sent.message.data.content).await?;
+        let queue = Selector {
+            system: request.system,
+            queue: Queue::Response,
+            node: request.node.clone(),
+            message_type: None,
+        };
+        if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
+            return Err(TakeError::QueueFull("response".to_owned()));
+        }
+        let last = !matches!(sent.message.data.content, Content::Progress(_));
+        let message = self.answer_of(caller, sent, &request).await?;
+        let act = Act {
+            actor: caller.system.mnemonic.clone(),
+            action: "federal.respond",
+            object: format!("message:{}", message.message_id),
+            detail: Some(json!({ "request": request.message_id, "last": last }).to_string()),
+        };
+        let mut tx = self.db().begin().await?;
+        // Of two last answers at the same time one comes too late.
+        if last && !mailbox::close(&mut tx, request.message_id, caller.system.id).await? {
+            return Err(TakeError::Address);
+        }
+        if mailbox::put_messages(&mut tx, &[&message]).await?.is_empty() {
+            return Err(TakeError::AlreadySent);
+        }
+        audit::append(&mut tx, now, vec![act]).await?;
+        tx.commit().await?;
+        Ok((now, request.system))
+    }
+
+    /// Whether this may be answered to the request.
+    async fn judge_content(&self, request: &Open, content: &Content) -> Result<(), TakeError> {
+        match content {
+            Content::Primary(root) => {
+                let picture = self.picture().await.map_err(TakeError::Members)?;
+                let (namespace, local) = (&root.namespace, &root.local);
+                let right = picture.members.answers(&request.message_type, namespace, local);
+                if right { Ok(()) } else { Err(TakeError::AnotherKind) }
+            }
+            Content::OfTheExchange => Err(TakeError::AnotherKind),
+            Content::Rejected(_) | Content::Progress(_) => Ok(()),
+        }
+    }
+
+    async fn answer_of(
+        &self,
+        caller: &Caller,
+        sent: Sent<Send<SendResponse>>,
+        request: &Open,
+    ) -> Result<Message, TakeError> {
+        let attachments = sent.message.attachments.into_iter();
+        Ok(Message {
+            message_id: sent.message_id,
+            queue: Queue::Response,
+            system: request.system,
+            node: request.node.clone(),
+            request_id: request.message_id,
+            sender: Some(caller.system.id),
+            message_type: request.message_type.clone(),
+            vip: false,
+            version: sent.version.as_str(),
+            sha256: sha256(sent.data.as_bytes()).to_vec(),
+            content: sent.data.into_bytes(),
+            signature: Some(sent.signature),
+            attachments: attachments.map(|file| (file.id, file.bytes)).collect(),
+            sequence: self.0.ids.one("mailbox_answer").await?,
+        })
+    }
+}

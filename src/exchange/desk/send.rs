@@ -1,0 +1,122 @@
+//! SendRequest: who answers such requests is found; we do, at once, or the request is put into the
+//! queue of the system that does.
+
+use chrono::{DateTime, Utc};
+use openssl::sha::sha256;
+
+use super::post::{Deed, Put};
+use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError};
+use crate::codec::smev3::{Send, SendRequest};
+use crate::exchange::members::{Kind, Provider};
+use crate::storage::audit::Act;
+use crate::storage::mailbox::{self, Message, Queue, Request, Selector};
+
+impl Desk {
+    /// Takes a request. Returns when it was taken.
+    ///
+    /// # Errors
+    /// [`TakeError`]; nothing is stored then.
+    pub async fn send_request(
+        &self,
+        caller: &Caller,
+        sent: Sent<Send<SendRequest>>,
+    ) -> Result<DateTime<Utc>, TakeError> {
+        let content = &sent.message.data.content;
+        let (kind, members) = self.kind(&content.namespace, &content.local).await?;
+        let kind = kind.ok_or(TakeError::UnknownKind)?;
+        if !kind.is_request {
+            return Err(TakeError::NotARequest);
+        }
+        if !members.may_ask(&caller.system, &kind) {
+            return Err(TakeError::Denied);
+        }
+        if mailbox::is_taken(self.db(), sent.message_id).await? {
+            return Err(TakeError::AlreadySent);
+        }
+        match kind.provider {
+            Provider::Us(topic) => self.answer(caller, sent, topic, kind).await,
+            Provider::System(provider) => {
+                let name = members.system(provider).map(|known| known.mnemonic.clone());
+                self.hand_on(caller, sent, kind, provider, name.unwrap_or_default()).await
+            }
+        }
+    }
+
+    /// Puts a request into the queue of its provider.
+    async fn hand_on(
+        &self,
+        caller: &Caller,
+        sent: Sent<Send<SendRequest>>,
+        kind: Kind,
+        provider: i64,
+        name: String,
+    ) -> Result<DateTime<Utc>, TakeError> {
+        let now = self.now();
+        let queue = Selector {
+            system: provider,
+            queue: Queue::Request,
+            node: String::new(),
+            message_type: None,
+        };
+        if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
+            return Err(TakeError::QueueFull(format!("{name}.request")));
+        }
+        let attachments = sent.message.attachments.iter();
+        let message = Message {
+            message_id: sent.message_id,
+            queue: Queue::Request,
+            system: provider,
+            node: String::new(),
+            request_id: sent.message_id,
+            sender: Some(caller.system.id),
+            message_type: kind.code.clone(),
+            vip: caller.system.vip,
+            version: sent.version.as_str(),
+            sha256: sha256(sent.data.as_bytes()).to_vec(),
+            content: sent.data.clone().into_bytes(),
+            signature: Some(sent.signature.clone()),
+            attachments: attachments.map(|file| (file.id.clone(), file.bytes.clone())).collect(),
+            sequence: self.0.ids.one("mailbox_answer").await?,
+        };
+        let act = Act {
+            actor: caller.system.mnemonic.clone(),
+            action: "federal.hand-on",
+            object: format!("message:{}", sent.message_id),
+            detail: Some(serde_json::json!({ "provider": name, "kind": kind.code }).to_string()),
+        };
+        let request = request(caller, sent, kind.code, Some(provider), now);
+        let put = Put { request, message, disclosure: None, act };
+        match self.0.post.perform(Deed::Put(Box::new(put))).await? {
+            true => Ok(now),
+            false => Err(TakeError::AlreadySent),
+        }
+    }
+}
+
+/// A request as it is stored.
+pub(super) fn request(
+    caller: &Caller,
+    sent: Sent<Send<SendRequest>>,
+    code: String,
+    provider: Option<i64>,
+    now: DateTime<Utc>,
+) -> Request {
+    let data = sent.message.data;
+    Request {
+        message_id: sent.message_id,
+        system: caller.system.id,
+        node: data.node_id.unwrap_or_default(),
+        reference: data.reference_id,
+        transaction_code: data.transaction_code,
+        namespace: data.content.namespace,
+        element: data.content.local,
+        test: data.test,
+        envelope: sent.envelope,
+        peer: sent.peer,
+        received_at: now,
+        version: sent.version.as_str(),
+        message_type: code,
+        provider,
+        end_of_life: data.end_of_life,
+    }
+}
