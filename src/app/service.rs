@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::exchange::answer::Desk;
 use crate::exchange::delivery::Settings;
 use crate::exchange::seal::Seal;
+use crate::exchange::statistics;
 use crate::exchange::timestamp::{self, Stamper};
 use crate::exchange::{Exchange, Parts};
 use crate::federal;
@@ -101,6 +102,9 @@ impl Service {
                 engines.spawn(timestamp::run(exchange.clone(), stamper, engine.clone()));
             }
             open_doors.spawn(worker::run(exchange.clone(), doors.clone()));
+        }
+        if roles.federal {
+            engines.spawn(statistics::run(exchange.clone(), engine.clone()));
         }
         let public = TcpListener::bind(config.http.listen)
             .await

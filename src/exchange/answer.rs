@@ -1,28 +1,28 @@
 //! The federal exchange: a question is answered from the registry and the answer put into the
 //! mailbox, handed out, confirmed. Request, answer, disclosure and audit row are one transaction.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use openssl::error::ErrorStack;
 use openssl::rand::rand_bytes;
 use openssl::sha::sha256;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::OnceCell;
 use uuid::{ContextV1, Timestamp, Uuid};
 
 use crate::codec::federal;
 use crate::codec::smev3::{Provided, provided_response};
 use crate::exchange::Exchange;
+use crate::exchange::disclosed;
 use crate::exchange::parties::{Parties, Picture};
 use crate::exchange::question::{self, Asker, QuestionError};
 use crate::exchange::seal::{Seal, SealError};
 use crate::model::clock::Clock;
-use crate::model::federal::{Answer, Asked, NAMESPACE, PersonKey, Question, Topic};
+use crate::model::federal::{Answer, Asked, NAMESPACE, Topic};
 use crate::model::refusal::Refusal;
 use crate::storage::audit::{self, Act};
-use crate::storage::db::{Db, DbError};
+use crate::storage::db::{Db, DbError, Tx};
 use crate::storage::disclosure::{self, Disclosure};
 use crate::storage::federal as registry;
 use crate::storage::federal_system::FederalSystem;
@@ -155,7 +155,8 @@ impl Desk {
         if mailbox::is_full(db, system.id, &taken.node, QUEUE_LIMIT).await? {
             return Err(TakeError::QueueFull);
         }
-        let answer = self.answer(system, &taken.asked.question, now).await?;
+        let (sequence, number) = (ids.one("mailbox_answer").await?, ids.one("disclosure").await?);
+        let (answer, tx) = self.answer(system, &taken, now).await?;
         let message_id = self.message_id(now);
         let content = federal::answer(&answer);
         let to = system.mnemonic.as_str();
@@ -166,27 +167,27 @@ impl Desk {
             sha256: sha256(data.as_bytes()).to_vec(),
             signature: seal.provided(&data)?,
             content: data.into_bytes(),
-            sequence: ids.one("mailbox_answer").await?,
+            sequence,
         };
         let disclosure = Disclosure {
-            id: ids.one("disclosure").await?,
+            id: number,
             at: now,
             system: system.id,
             request: taken.message_id,
             question: answer.topic().request(),
             purpose: taken.asked.purpose.clone(),
-            criteria: criteria(&taken.asked.question).to_string(),
-            answered: told(&answer).to_string(),
-            persons: registry::persons_of(answer.entities()),
+            criteria: disclosed::criteria(&taken.asked.question).to_string(),
+            answered: disclosed::told(&answer).to_string(),
+            persons: disclosed::persons(&answer),
         };
         let act = Act {
             actor: system.mnemonic.clone(),
             action: "federal.answer",
             object: format!("message:{}", taken.message_id),
-            detail: Some(summary(&answer, &disclosure).to_string()),
+            detail: Some(disclosed::summary(&answer, &disclosure).to_string()),
         };
         let request = request(system, taken, now, answer.topic());
-        self.store(&request, &stored, &disclosure, act).await?;
+        self.store(tx, &request, &stored, &disclosure, act).await?;
         Ok(now)
     }
 
@@ -226,28 +227,46 @@ impl Desk {
         Ok(known)
     }
 
+    /// The answer, and the transaction that goes on with what it has written, if it has.
     async fn answer(
         &self,
         system: &FederalSystem,
-        question: &Question,
+        taken: &Taken,
         now: DateTime<Utc>,
-    ) -> Result<Answer, TakeError> {
+    ) -> Result<(Answer, Option<Tx>), TakeError> {
+        let Inner { db, ids, .. } = &*self.0;
         let key = self.cursor_key().await?;
-        let asker = Asker { system: system.id, key, today: now.date_naive() };
-        let mut tx = self.0.db.begin_read().await?;
-        let answer = question::answer(&mut tx, asker, question).await?;
-        tx.commit().await?;
-        Ok(answer)
+        let asker = Asker { system: system.id, key, now, ids };
+        let question = &taken.asked.question;
+        if !question.writes() {
+            let mut tx = db.begin_read().await?;
+            let answer = question::answer(&mut tx, asker, question).await?;
+            tx.commit().await?;
+            return Ok((answer, None));
+        }
+        ids.warm(&["change_log"]).await?;
+        let mut tx = db.begin().await?;
+        tx.execute("SAVEPOINT trial", vec![]).await?;
+        let answer = question::perform(&mut tx, asker, question).await?;
+        if taken.test {
+            // A test is answered as if it had been done.
+            tx.execute("ROLLBACK TO SAVEPOINT trial", vec![]).await?;
+        }
+        Ok((answer, Some(tx)))
     }
 
     async fn store(
         &self,
+        begun: Option<Tx>,
         request: &mailbox::Request,
         answer: &mailbox::Answer,
         disclosure: &Disclosure,
         act: Act,
     ) -> Result<(), TakeError> {
-        let mut tx = self.0.db.begin().await?;
+        let mut tx = match begun {
+            Some(tx) => tx,
+            None => self.0.db.begin().await?,
+        };
         match mailbox::put(&mut tx, request, answer).await {
             Err(MailboxError::Db(DbError::Duplicate(_))) => return Err(TakeError::AlreadySent),
             done => done?,
@@ -296,48 +315,4 @@ fn request(
         peer: taken.peer,
         received_at: now,
     }
-}
-
-/// Whom or what was asked about, for the log of disclosures.
-fn criteria(question: &Question) -> Value {
-    match question {
-        Question::PersonBySnils(PersonKey::Snils(snils)) => json!({ "snils": snils }),
-        Question::PersonBySnils(PersonKey::FederalId(id)) => json!({ "federal_id": id }),
-        Question::PersonBySnils(PersonKey::RegionalId(id)) => json!({ "regional_id": id.0 }),
-        Question::FindPerson(likeness) => json!({
-            "last_name": likeness.last_name,
-            "first_name": likeness.first_name,
-            "middle_name": likeness.middle_name,
-            "birth_date": likeness.birth_date,
-            "document": likeness.document.as_ref().map(|document| {
-                json!([document.document_type, document.series, document.number])
-            }),
-        }),
-        Question::ChangedSince(since) => {
-            let kinds: Vec<&str> = since.kinds.iter().map(|kind| kind.element()).collect();
-            json!({ "cursor": since.cursor, "kinds": kinds, "page_size": since.page_size })
-        }
-    }
-}
-
-/// How much of each kind was told.
-fn told(answer: &Answer) -> Value {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for entity in answer.entities() {
-        *counts.entry(entity.spec.kind.element()).or_default() += 1;
-    }
-    json!(counts)
-}
-
-/// What the audit says of an answer; ids only where they are few.
-fn summary(answer: &Answer, disclosure: &Disclosure) -> Value {
-    const NAMED: usize = 20;
-    let named = (disclosure.persons.len() <= NAMED).then_some(&disclosure.persons);
-    json!({
-        "question": answer.topic().request(),
-        "purpose": disclosure.purpose,
-        "disclosure": disclosure.id,
-        "persons": disclosure.persons.len(),
-        "person_ids": named,
-    })
 }

@@ -21,6 +21,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_bulk", include_str!("../../migrations/0006_bulk.sql")),
     ("0007_encoding", include_str!("../../migrations/0007_encoding.sql")),
     ("0008_timestamp", include_str!("../../migrations/0008_timestamp.sql")),
+    ("0021_transfer", include_str!("../../migrations/0021_transfer.sql")),
+    ("0022_statistics", include_str!("../../migrations/0022_statistics.sql")),
 ];
 
 /// Brings the schema up to date; returns the names of the migrations it ran.
