@@ -8,6 +8,7 @@ pub mod apply;
 pub mod caller;
 pub mod closing;
 mod commit;
+mod crowd;
 mod cursor;
 pub mod delivery;
 mod disclosed;

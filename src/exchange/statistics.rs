@@ -1,38 +1,29 @@
 //! Builds what federal systems have ordered: tables of counts, and persons without anything to
 //! recognise them by.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rand::rand_bytes;
-use openssl::sign::Signer;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::exchange::Exchange;
+use crate::exchange::crowd::{Crowd, Learners};
 use crate::exchange::question::statistics::count;
 use crate::model::federal::PAGE_LIMIT;
-use crate::model::federal::statistics::{
-    Anonymous, Breakdown, BuiltPage, LEAST_PERSONS, StatisticsQuery, Traits,
-};
-use crate::storage::db::{DbError, Tx};
+use crate::model::federal::statistics::{Breakdown, BuiltPage, StatisticsQuery};
+use crate::storage::db::DbError;
 use crate::storage::federal::job::{self, PageError};
-use crate::storage::federal::statistics::{self, Learner};
+use crate::storage::federal::statistics;
 
 /// How often is looked for orders.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Turns after which old results are looked for.
 const SELDOM: u32 = 600;
-
-/// Memberships read at a time.
-const BATCH: i64 = 20_000;
-
-/// Bytes of a pseudonym.
-const PSEUDONYM: usize = 16;
 
 /// Why a result was not built.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +40,9 @@ pub enum BuildError {
     /// The cryptographic library.
     #[error("the cryptographic library failed")]
     Crypto(#[from] ErrorStack),
+    /// The computing thread was lost.
+    #[error("the computing thread was lost")]
+    Lost(#[from] JoinError),
 }
 
 /// Builds until `stop`.
@@ -92,26 +86,28 @@ pub async fn build_next(exchange: &Exchange) -> Result<bool, BuildError> {
 }
 
 async fn build(exchange: &Exchange, job: Uuid, query: &str) -> Result<(), BuildError> {
-    let db = exchange.db();
     let query: StatisticsQuery = serde_json::from_str(query)?;
-    let key = pseudonym_key(exchange).await?;
-    let mut tx = db.begin_read().await?;
-    let pages = if query.breakdown == Breakdown::Persons {
-        let learners = Learners::read(&mut tx, &query).await?;
-        let persons = tokio::task::spawn_blocking(move || learners.anonymous(&key));
-        let persons = persons.await.map_err(|_| ErrorStack::get())??;
-        let pages = persons.chunks(PAGE_LIMIT).map(|page| BuiltPage::Persons(page.to_vec()));
-        pages.map(|page| serde_json::to_vec(&page)).collect::<Result<Vec<_>, _>>()?
+    let mut read = exchange.db().begin_read().await?;
+    let (crowd, table) = if query.breakdown == Breakdown::Persons {
+        let learners = Learners::read(&mut read, &query).await?;
+        let key = pseudonym_key(exchange).await?;
+        (spawn_blocking(move || Crowd::of(&learners, &key)).await??, None)
     } else {
-        vec![serde_json::to_vec(&BuiltPage::Table(count(&mut tx, &query).await?))?]
+        (Crowd::default(), Some(BuiltPage::Table(count(&mut read, &query).await?)))
     };
-    tx.commit().await?;
-    let mut tx = db.begin().await?;
-    for (number, page) in (1..).zip(&pages) {
-        job::keep(&mut tx, job, number, page).await?;
+    read.commit().await?;
+    let mut tx = exchange.db().begin().await?;
+    let mut number = 0;
+    for page in table.into_iter().chain(crowd.pages(PAGE_LIMIT).map(BuiltPage::Persons)) {
+        number += 1;
+        job::keep(&mut tx, job, number, &serde_json::to_vec(&page)?).await?;
     }
-    let pages = i64::try_from(pages.len()).unwrap_or(i64::MAX);
-    job::finish(&mut tx, job, pages, exchange.clock().now()).await?;
+    if number == 0 {
+        number = 1;
+        let nobody = serde_json::to_vec(&BuiltPage::Persons(Vec::new()))?;
+        job::keep(&mut tx, job, number, &nobody).await?;
+    }
+    job::finish(&mut tx, job, number, exchange.clock().now()).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -121,135 +117,4 @@ async fn pseudonym_key(exchange: &Exchange) -> Result<PKey<Private>, BuildError>
     rand_bytes(&mut fresh)?;
     let key = statistics::pseudonym_key(exchange.db(), fresh).await?;
     Ok(PKey::hmac(&key)?)
-}
-
-/// Learners as they are read, each word kept once.
-#[derive(Default)]
-struct Learners {
-    words: Vec<String>,
-    places: HashMap<String, u16>,
-    rows: Vec<Row>,
-}
-
-/// A learner in one kind of organisation: person, year of birth, places of sex and kind.
-type Row = (i64, i32, u16, Option<u16>);
-
-impl Learners {
-    async fn read(tx: &mut Tx, query: &StatisticsQuery) -> Result<Self, DbError> {
-        let mut all = Self::default();
-        let mut after = 0;
-        loop {
-            let (learners, last) = statistics::learners(tx, query, after, BATCH).await?;
-            for learner in learners {
-                all.add(learner);
-            }
-            let Some(last) = last else { break };
-            after = last;
-        }
-        all.rows.sort_unstable();
-        all.rows.dedup();
-        Ok(all)
-    }
-
-    fn add(&mut self, learner: Learner) {
-        let sex = self.place(learner.sex);
-        let kind = learner.kind.map(|kind| self.place(kind));
-        let year = i32::try_from(learner.birth_year).unwrap_or_default();
-        self.rows.push((learner.person, year, sex, kind));
-    }
-
-    /// There are far fewer codes than numbers for them.
-    fn place(&mut self, word: String) -> u16 {
-        let next = u16::try_from(self.words.len()).unwrap_or(u16::MAX);
-        *self.places.entry(word).or_insert_with_key(|word| {
-            self.words.push(word.clone());
-            next
-        })
-    }
-
-    /// The persons in the order of their pseudonyms, which tells nothing. Of those who are one of
-    /// too few alike nothing else is told.
-    fn anonymous(&self, key: &PKey<Private>) -> Result<Vec<Anonymous>, ErrorStack> {
-        let mut persons = Vec::new();
-        for same in self.rows.chunk_by(|a, b| a.0 == b.0) {
-            let traits = self.traits(same);
-            persons.push(Anonymous { pseudonym: pseudonym(key, same[0].0)?, traits });
-        }
-        let mut alike: HashMap<Traits, i64> = HashMap::new();
-        for traits in persons.iter().filter_map(|person| person.traits.as_ref()) {
-            match alike.get_mut(traits) {
-                Some(number) => *number += 1,
-                None => drop(alike.insert(traits.clone(), 1)),
-            }
-        }
-        for person in &mut persons {
-            let enough = |traits: &Traits| {
-                alike.get(traits).is_some_and(|number| *number >= LEAST_PERSONS)
-            };
-            person.traits = person.traits.take().filter(enough);
-        }
-        persons.sort_unstable_by(|a, b| a.pseudonym.cmp(&b.pseudonym));
-        Ok(persons)
-    }
-
-    fn traits(&self, same: &[Row]) -> Option<Traits> {
-        let (_, birth_year, sex, _) = *same.first()?;
-        let word = |place: u16| self.words.get(usize::from(place)).cloned();
-        let mut kinds: Vec<String> =
-            same.iter().filter_map(|row| row.3).filter_map(word).collect();
-        kinds.sort_unstable();
-        Some(Traits { birth_year, sex: word(sex)?, kinds })
-    }
-}
-
-/// The pseudonym of a person: always the same, and nothing leads back from it without the key.
-fn pseudonym(key: &PKey<Private>, person: i64) -> Result<String, ErrorStack> {
-    let mut signer = Signer::new(MessageDigest::sha256(), key)?;
-    signer.update(b"kontingent pseudonym 1")?;
-    signer.update(&person.to_be_bytes())?;
-    let code = signer.sign_to_vec()?;
-    Ok(hex(&code[..PSEUDONYM]))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_person_unlike_all_others_is_but_a_pseudonym() {
-        let mut learners = Learners::default();
-        for (person, year, kind) in
-            [(1, 2015, "12"), (2, 2015, "12"), (3, 2015, "12"), (4, 1950, "12"), (3, 2015, "15")]
-        {
-            learners.add(Learner {
-                person,
-                birth_year: year,
-                sex: "1".to_owned(),
-                kind: Some(kind.to_owned()),
-            });
-        }
-        learners.rows.sort_unstable();
-        let key = PKey::hmac(&[7; 32]).unwrap();
-        let told = learners.anonymous(&key).unwrap();
-        assert_eq!(told.len(), 4);
-        assert!(told.iter().all(|person| person.traits.is_none()), "two alike are too few");
-        for _ in 0..1 {
-            let (sex, kind) = ("1".to_owned(), Some("12".to_owned()));
-            learners.add(Learner { person: 5, birth_year: 2015, sex, kind });
-        }
-        let told = learners.anonymous(&key).unwrap();
-        let shown = told.iter().filter(|person| person.traits.is_some());
-        assert_eq!(shown.count(), 3);
-        assert!(told.is_sorted_by(|a, b| a.pseudonym < b.pseudonym));
-        assert_eq!(pseudonym(&key, 1).unwrap(), pseudonym(&key, 1).unwrap());
-        assert_ne!(pseudonym(&PKey::hmac(&[8; 32]).unwrap(), 1), pseudonym(&key, 1));
-    }
 }

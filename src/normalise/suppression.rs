@@ -61,7 +61,11 @@ mod tests {
         assert_eq!(shown(&[3, 4, 5]), [Some(3), Some(4), Some(5)]);
         assert_eq!(shown(&[2, 9, 5]), [None, Some(9), None], "one alone follows from the total");
         assert_eq!(shown(&[1, 2, 5]), [None, None, Some(5)]);
-        assert_eq!(shown(&[1, 1, 5, 6]), [None, None, None, Some(6)], "two of them can only be ones");
+        assert_eq!(
+            shown(&[1, 1, 5, 6]),
+            [None, None, None, Some(6)],
+            "two of them can only be ones"
+        );
         assert_eq!(shown(&[2, 2]), [None, None]);
         assert_eq!(shown(&[]), []);
     }

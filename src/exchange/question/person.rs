@@ -30,7 +30,11 @@ pub(super) async fn found(
     federal::survivors(tx, &found).await
 }
 
-pub(super) async fn person_by_key(tx: &mut Tx, today: NaiveDate, key: &PersonKey) -> Result<Answer, DbError> {
+pub(super) async fn person_by_key(
+    tx: &mut Tx,
+    today: NaiveDate,
+    key: &PersonKey,
+) -> Result<Answer, DbError> {
     let (persons, redirects) = found(tx, key).await?;
     let mut entities = federal::entities(tx, normalise::spec(Kind::Person), &persons).await?;
     let mut cards = Vec::new();
@@ -99,7 +103,9 @@ async fn steps(tx: &mut Tx, memberships: Vec<Entity>) -> Result<Vec<Step>, DbErr
         organisation: membership
             .reference("organisation_id")
             .and_then(|id| organisations.get(&id).cloned()),
-        class_group: membership.reference("class_group_id").and_then(|id| classes.get(&id).cloned()),
+        class_group: membership
+            .reference("class_group_id")
+            .and_then(|id| classes.get(&id).cloned()),
         membership,
     };
     Ok(memberships.into_iter().map(step).collect())

@@ -93,10 +93,12 @@ impl Answer {
             })),
             Self::FindPerson(candidates) => Box::new(candidates.iter().map(|c| &c.person)),
             Self::ChangedSince(page) => Box::new(page.entities.iter()),
-            Self::Trajectory { trajectories, .. } => Box::new(trajectories.iter().flat_map(|one| {
-                let steps = one.steps.iter().map(|step| &step.membership);
-                std::iter::once(&one.person).chain(steps)
-            })),
+            Self::Trajectory { trajectories, .. } => {
+                Box::new(trajectories.iter().flat_map(|one| {
+                    let steps = one.steps.iter().map(|step| &step.membership);
+                    std::iter::once(&one.person).chain(steps)
+                }))
+            }
             Self::Organisations { organisations, .. } => Box::new(organisations.iter()),
             Self::TransferRequest(_)
             | Self::TransferConfirm(_)

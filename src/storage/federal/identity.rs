@@ -23,9 +23,7 @@ pub async fn hold(
         "WITH {{input}} SELECT p.id, p.merged_into FROM input i JOIN person p ON p.id = i.id \
          ORDER BY p.id {lock}"
     );
-    let read = |row: &Row| {
-        Ok((EntityId(row.get(0)?), row.get::<Option<i64>>(1)?.map(EntityId)))
-    };
+    let read = |row: &Row| Ok((EntityId(row.get(0)?), row.get::<Option<i64>>(1)?.map(EntityId)));
     tx.query_input(&sql, input(persons), vec![]).await?.iter().map(read).collect()
 }
 

@@ -22,8 +22,7 @@ pub async fn page(
     after: EntityId,
     limit: usize,
 ) -> Result<Vec<Entity>, DbError> {
-    let mut sql =
-        format!("SELECT {} FROM {} t WHERE t.id > $1", columns(spec), spec.table);
+    let mut sql = format!("SELECT {} FROM {} t WHERE t.id > $1", columns(spec), spec.table);
     let mut args = args![after.0, i64::try_from(limit).unwrap_or(i64::MAX)];
     if let Some(inn) = &query.inn {
         args.push(inn.as_str().into());

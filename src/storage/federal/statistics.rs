@@ -195,10 +195,9 @@ fn dimensions(postgres: bool, query: &StatisticsQuery) -> Vec<(Dimension, String
             vec![(Dimension::OrganisationKind, "o.organisation_type".to_owned())]
         }
         Breakdown::Parallel => vec![(Dimension::Parallel, "c.parallel".to_owned())],
-        Breakdown::SexAge => vec![
-            (Dimension::Sex, "p.sex".to_owned()),
-            (Dimension::Age, age(postgres, query.date)),
-        ],
+        Breakdown::SexAge => {
+            vec![(Dimension::Sex, "p.sex".to_owned()), (Dimension::Age, age(postgres, query.date))]
+        }
         Breakdown::Reason => {
             let enrolled = query.indicator == Indicator::Enrolments;
             let column = if enrolled { "m.reason_in" } else { "m.reason_out" };

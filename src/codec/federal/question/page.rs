@@ -81,4 +81,3 @@ fn wanted_kinds(children: &mut Sequence<'_, '_>, node: &Node) -> Option<Vec<Kind
         KINDS.into_iter().zip(wanted).filter_map(|(kind, wanted)| wanted.then_some(kind)).collect(),
     )
 }
-

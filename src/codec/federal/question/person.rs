@@ -71,4 +71,3 @@ fn like_document(above: &mut Sequence<'_, '_>, node: &Node) -> Option<LikeDocume
     children.finish();
     document
 }
-

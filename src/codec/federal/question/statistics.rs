@@ -99,11 +99,7 @@ pub(super) fn queue(children: &mut Sequence<'_, '_>) -> Option<QueueQuery> {
     Some(QueueQuery { date: date?, oktmo })
 }
 
-fn one_of<T: Copy>(
-    children: &mut Sequence<'_, '_>,
-    node: &Node,
-    known: &[(&str, T)],
-) -> Option<T> {
+fn one_of<T: Copy>(children: &mut Sequence<'_, '_>, node: &Node, known: &[(&str, T)]) -> Option<T> {
     let written = children.filled(node, NAME)?;
     let found = known.iter().find(|(code, _)| *code == written);
     if found.is_none() {
