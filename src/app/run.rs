@@ -10,7 +10,7 @@ use crate::app::cli::{
 };
 use crate::app::service::{Roles, Service};
 use crate::config::Config;
-use crate::exchange::admin::{Admin, NewSupplier};
+use crate::exchange::admin::{Admin, NewKind, NewSupplier};
 use crate::exchange::replay::{self, Request};
 use crate::model::clock::Clock;
 use crate::model::ids::PackageNo;
@@ -22,6 +22,7 @@ use crate::ops::package::Chosen;
 use crate::ops::signature::{Key, Order, Stage};
 use crate::ops::simulate::{self, Region};
 use crate::storage::db::Db;
+use crate::storage::federal_system::Described;
 use crate::storage::ids::Ids;
 use crate::storage::journal::list::Filter;
 use crate::storage::migrate;
@@ -310,12 +311,37 @@ async fn supplier(desk: &Desk, command: Supplier) -> Result<bool> {
 
 async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
     match command {
-        Federal::Add { mnemonic, name, certificate } => {
+        Federal::Add { mnemonic, name, certificate, vip, no_questions } => {
             let now = desk.clock.now();
-            ops::federal_system::add(&desk.db, &desk.admin, &mnemonic, &name, &certificate, now)
-                .await?;
+            let system = Described { mnemonic: &mnemonic, name: &name, vip, asks: !no_questions };
+            ops::federal_system::add(&desk.db, &desk.admin, system, &certificate, now).await?;
         }
         Federal::List { json } => ops::federal_system::list(&desk.db, json).await?,
+        Federal::Block { mnemonic } => {
+            ops::federal_system::block(&desk.admin, &mnemonic, true).await?;
+        }
+        Federal::Unblock { mnemonic } => {
+            ops::federal_system::block(&desk.admin, &mnemonic, false).await?;
+        }
+        Federal::AddKind { code, title, provider, namespace, request, response, open } => {
+            let new = NewKind {
+                code: &code,
+                title: &title,
+                provider: &provider,
+                namespace: &namespace,
+                request: &request,
+                response: &response,
+                open_to_all: open,
+            };
+            ops::federal_system::add_kind(&desk.admin, new).await?;
+        }
+        Federal::GrantKind { code, mnemonic } => {
+            ops::federal_system::grant_kind(&desk.admin, &code, &mnemonic).await?;
+        }
+        Federal::Kinds { json } => ops::federal_system::kinds(&desk.db, json).await?,
+        Federal::Queues { json } => {
+            ops::federal_system::queues(&desk.db, json, desk.clock.now()).await?;
+        }
     }
     Ok(true)
 }

@@ -17,10 +17,11 @@ use crate::broker::{Doorbell, InProcess, Rabbit};
 use crate::codec::smev3::Participant;
 use crate::codec::streebog::Streebog;
 use crate::config::Config;
-use crate::exchange::answer::Desk;
 use crate::exchange::delivery::Settings;
+use crate::exchange::desk::{Desk, give_up_late};
 use crate::exchange::revocation::{self, Responder};
 use crate::exchange::seal::Seal;
+use crate::exchange::statistics;
 use crate::exchange::timestamp::{self, Stamper};
 use crate::exchange::{Exchange, Parts};
 use crate::federal;
@@ -103,10 +104,16 @@ impl Service {
             if let Some(stamper) = stamper(config)? {
                 engines.spawn(timestamp::run(exchange.clone(), stamper, engine.clone()));
             }
-            let url = config.trust.ocsp_url.clone();
-            let responder = url.map(|url| Responder::new(url, statuses)).transpose()?;
-            engines.spawn(revocation::run(exchange.clone(), responder, engine.clone()));
             open_doors.spawn(worker::run(exchange.clone(), doors.clone()));
+        }
+        // Each process asks for itself: what a responder said is not stored.
+        let url = config.trust.ocsp_url.clone();
+        let responder = url.map(|url| Responder::new(url, statuses)).transpose()?;
+        engines.spawn(revocation::run(exchange.clone(), responder, engine.clone()));
+        let desk = roles.federal.then(|| desk(config, &exchange)).transpose()?;
+        if let Some(desk) = &desk {
+            engines.spawn(statistics::run(exchange.clone(), engine.clone()));
+            engines.spawn(give_up_late(desk.clone(), engine.clone()));
         }
         let public = TcpListener::bind(config.http.listen)
             .await
@@ -119,7 +126,7 @@ impl Service {
             }
             _ => None,
         };
-        let router = router(config, roles, &exchange, limits)?;
+        let router = router(config, roles, &exchange, desk, limits);
         open_doors.spawn(serve::serve(public, acceptor, router, limits, doors.clone()));
 
         let private = TcpListener::bind(config.health.listen)
@@ -202,7 +209,22 @@ fn tell_what_is_verified() {
     }
 }
 
-fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) -> Result<Router> {
+/// The desk of the exchange of messages, under our name.
+fn desk(config: &Config, exchange: &Exchange) -> Result<Desk> {
+    let own = Participant {
+        mnemonic: config.federal.mnemonic.clone(),
+        name: config.federal.name.clone(),
+    };
+    Ok(Desk::new(exchange, Seal::new(Arc::clone(exchange.signer()), own))?)
+}
+
+fn router(
+    config: &Config,
+    roles: Roles,
+    exchange: &Exchange,
+    desk: Option<Desk>,
+    limits: Limits,
+) -> Router {
     let mut router = Router::new();
     if roles.gateway {
         let settings = gateway::Settings {
@@ -212,13 +234,7 @@ fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) ->
         };
         router = router.merge(gateway::router(exchange.clone(), settings));
     }
-    if roles.federal {
-        let own = Participant {
-            mnemonic: config.federal.mnemonic.clone(),
-            name: config.federal.name.clone(),
-        };
-        let seal = Seal::new(Arc::clone(exchange.signer()), own);
-        let desk = Desk::new(exchange, seal)?;
+    if let Some(desk) = desk {
         let settings = federal::Settings {
             public_url: config.http.public_url.clone(),
             limits,
@@ -230,5 +246,5 @@ fn router(config: &Config, roles: Roles, exchange: &Exchange, limits: Limits) ->
     if roles.web {
         router = router.merge(web::router(exchange.clone()));
     }
-    Ok(router)
+    router
 }

@@ -1,6 +1,7 @@
-//! Cursors of GetChangedSince: a place in the log of changes, opaque to the asker.
+//! Cursors of answers that come page by page: a place in the log of changes or among the
+//! organisations, opaque to the asker.
 //!
-//! A cursor is authenticated with a key kept in the database, for the system and the kinds it
+//! A cursor is authenticated with a key kept in the database, for the system and what it
 //! was made for: an invented one, a stranger's, or one of another database is refused rather
 //! than answered with a page that skips changes.
 
@@ -24,11 +25,40 @@ const CODE: usize = 16;
 
 /// What a cursor was made for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scope<'a> {
-    /// The system that asks.
-    pub(super) system: i64,
-    /// The kinds it asks for.
-    pub(super) kinds: &'a [Kind],
+pub(super) enum Scope<'a> {
+    /// The log of changes.
+    Changes {
+        /// The system that asks.
+        system: i64,
+        /// The kinds it asks for.
+        kinds: &'a [Kind],
+    },
+    /// The registry of organisations.
+    Organisations {
+        /// The system that asks.
+        system: i64,
+        /// Which of them it asks for, always written alike.
+        filter: &'a str,
+    },
+}
+
+impl Scope<'_> {
+    fn context(self) -> Vec<u8> {
+        match self {
+            Self::Changes { system, kinds } => {
+                let mut context = b"kontingent cursor 1".to_vec();
+                context.extend_from_slice(&system.to_be_bytes());
+                context.extend(KINDS.map(|kind| u8::from(kinds.contains(&kind))));
+                context
+            }
+            Self::Organisations { system, filter } => {
+                let mut context = b"kontingent organisations 1".to_vec();
+                context.extend_from_slice(&system.to_be_bytes());
+                context.extend_from_slice(filter.as_bytes());
+                context
+            }
+        }
+    }
 }
 
 /// Writes a cursor.
@@ -74,11 +104,7 @@ pub(super) fn read(
 fn code(key: &[u8], scope: Scope<'_>, place: &[u8]) -> Result<Vec<u8>, ErrorStack> {
     let key = PKey::hmac(key)?;
     let mut signer = Signer::new(MessageDigest::sha256(), &key)?;
-    signer.update(b"kontingent cursor 1")?;
-    signer.update(&scope.system.to_be_bytes())?;
-    for kind in KINDS {
-        signer.update(&[u8::from(scope.kinds.contains(&kind))])?;
-    }
+    signer.update(&scope.context())?;
     signer.update(place)?;
     signer.sign_to_vec()
 }
@@ -90,14 +116,17 @@ mod tests {
     #[test]
     fn a_cursor_serves_only_the_one_it_was_made_for() {
         let key = [7_u8; 32];
-        let scope = Scope { system: 1, kinds: &KINDS };
+        let scope = Scope::Changes { system: 1, kinds: &KINDS };
         let position = Position { transaction: 900_000_000_001, row: 12 };
         let cursor = write(&key, scope, position).unwrap();
         assert_eq!(read(&key, scope, &cursor).unwrap(), Some(position));
-        let stranger = Scope { system: 2, ..scope };
-        assert_eq!(read(&key, stranger, &cursor).unwrap(), None);
-        let fewer = Scope { kinds: &KINDS[..3], ..scope };
-        assert_eq!(read(&key, fewer, &cursor).unwrap(), None);
+        for other in [
+            Scope::Changes { system: 2, kinds: &KINDS },
+            Scope::Changes { system: 1, kinds: &KINDS[..3] },
+            Scope::Organisations { system: 1, filter: "" },
+        ] {
+            assert_eq!(read(&key, other, &cursor).unwrap(), None, "{other:?}");
+        }
         assert_eq!(read(&[8; 32], scope, &cursor).unwrap(), None);
         for invented in ["", "0", "AAAA", &cursor[1..], "не курсор"] {
             assert_eq!(read(&key, scope, invented).unwrap(), None, "{invented}");

@@ -18,6 +18,7 @@ pub mod mark;
 pub mod membership;
 pub mod organisation;
 pub mod person;
+pub mod suppression;
 pub mod text;
 
 use crate::model::kind::Kind;

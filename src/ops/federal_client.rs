@@ -7,13 +7,16 @@ use reqwest::Client;
 use uuid::{ContextV1, Timestamp, Uuid};
 
 use crate::codec::node::Node;
-use crate::codec::smev3::{BASIC, TYPES};
+use crate::codec::smev3::Version;
 use crate::codec::soap::{ENVELOPE, Envelope};
 use crate::codec::xml::Limits;
 use crate::codec::xmldsig::Detached;
 use crate::model::clock::Clock;
 use crate::model::federal::NAMESPACE;
 use crate::trust::Signer;
+
+/// Version of the exchange that it speaks.
+const VERSION: Version = Version::V13;
 
 /// Node part of message ids.
 const NODE: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -62,7 +65,7 @@ impl FederalClient {
              </t:SenderProvidedRequestData>"
         );
         let begun = Instant::now();
-        self.call("SendRequest", (TYPES, "SenderProvidedRequestData"), &data).await?;
+        self.call("SendRequest", (VERSION.types(), "SenderProvidedRequestData"), &data).await?;
         let sent = begun.elapsed();
         let data = format!(
             "<b:MessageTypeSelector Id=\"S\"><b:NamespaceURI>{NAMESPACE}</b:NamespaceURI>\
@@ -70,7 +73,8 @@ impl FederalClient {
              <b:Timestamp>{}</b:Timestamp></b:MessageTypeSelector>",
             self.clock.now().to_rfc3339()
         );
-        let answer = self.call("GetResponse", (BASIC, "MessageTypeSelector"), &data).await?;
+        let answer =
+            self.call("GetResponse", (VERSION.basic(), "MessageTypeSelector"), &data).await?;
         let original = find(&answer, "OriginalMessageId").map(|node| node.text.trim());
         ensure!(original == Some(id.to_string().as_str()), "почтовый ящик не отдал ответ");
         let provided =
@@ -79,26 +83,34 @@ impl FederalClient {
         let data = format!(
             "<b:AckTargetMessage Id=\"A\" accepted=\"true\">{message}</b:AckTargetMessage>"
         );
-        self.call("Ack", (BASIC, "AckTargetMessage"), &data).await?;
+        self.call("Ack", (VERSION.basic(), "AckTargetMessage"), &data).await?;
         Ok((provided.clone(), sent))
     }
 
     /// Signs and sends one message; the element in the body of the answer.
     async fn call(&self, what: &str, signed: (&'static str, &str), data: &str) -> Result<Node> {
         let operation = format!("{what}Request");
+        let (types, basic) = (VERSION.types(), VERSION.basic());
         let message = format!(
             "<soap:Envelope xmlns:soap=\"{ENVELOPE}\"><soap:Header/><soap:Body>\
-             <t:{operation} xmlns:t=\"{TYPES}\" xmlns:b=\"{BASIC}\">{data}\
+             <t:{operation} xmlns:t=\"{types}\" xmlns:b=\"{basic}\">{data}\
              <t:CallerInformationSystemSignature></t:CallerInformationSystemSignature>\
              </t:{operation}></soap:Body></soap:Envelope>"
         );
-        let above = [(ENVELOPE, "Envelope"), (ENVELOPE, "Body"), (TYPES, operation.as_str())];
+        let above =
+            [(ENVELOPE, "Envelope"), (ENVELOPE, "Body"), (VERSION.types(), operation.as_str())];
         let [envelope, body, request] = above;
         let place = Detached {
             signed: &[envelope, body, request, signed],
-            holder: &[envelope, body, request, (TYPES, "CallerInformationSystemSignature")],
+            holder: &[
+                envelope,
+                body,
+                request,
+                (VERSION.types(), "CallerInformationSystemSignature"),
+            ],
         };
-        let message = self.signer.sign_detached(message.as_bytes(), place)?;
+        let message =
+            self.signer.sign_detached(message.as_bytes(), place, &self.signer.recipe().smev())?;
         let request = self.client.post(&self.door);
         let request = request.header("content-type", "text/xml; charset=utf-8").body(message);
         let answer = request.send().await.context("федеральная дверь не отвечает")?;

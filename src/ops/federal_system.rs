@@ -1,4 +1,4 @@
-//! `federal`: systems of the federal segment that may ask us.
+//! `federal`: systems of the exchange of messages, what they may ask of each other, and their queues.
 
 use std::path::Path;
 
@@ -6,17 +6,21 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::exchange::admin::Admin;
+use crate::exchange::admin::{Admin, NewKind};
 use crate::ops::certificate;
-use crate::ops::output::{say, say_list};
+use crate::ops::output::{instant, say, say_list, yes};
 use crate::storage::db::Db;
-use crate::storage::federal_system;
+use crate::storage::federal_system::{self, Described};
+use crate::storage::mailbox;
+use crate::storage::message_type;
 
 #[derive(Serialize)]
 struct Listed {
     mnemonic: String,
     name: String,
     active: bool,
+    vip: bool,
+    asks: bool,
     certificates: i64,
 }
 
@@ -27,14 +31,13 @@ struct Listed {
 pub async fn add(
     db: &Db,
     admin: &Admin,
-    mnemonic: &str,
-    name: &str,
+    system: Described<'_>,
     file: &Path,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let facts = certificate::read(file)?;
-    admin.register_system(mnemonic, name, &facts).await?;
-    say(format!("Система федерального сегмента {mnemonic} зарегистрирована."));
+    admin.register_system(system, &facts).await?;
+    say(format!("Система {} зарегистрирована.", system.mnemonic));
     certificate::describe(&facts, now);
     certificate::warn_untrusted(db, &facts, now).await
 }
@@ -51,18 +54,151 @@ pub async fn list(db: &Db, json: bool) -> Result<()> {
             mnemonic: system.mnemonic,
             name: system.name,
             active: system.active,
+            vip: system.vip,
+            asks: system.asks,
             certificates: system.certificates,
         })
         .collect();
-    let empty = "Систем федерального сегмента нет. Зарегистрировать: \
+    let empty = "Систем обмена нет. Зарегистрировать: \
         federal add МНЕМОНИКА --name НАЗВАНИЕ --certificate ФАЙЛ.pem";
-    let headers = ["Мнемоника", "Состояние", "Сертификатов", "Название"];
+    let headers = ["Мнемоника", "Состояние", "Вопросы", "VIP", "Сертификатов", "Название"];
     say_list(&listed, json, empty, headers, |system| {
         [
             system.mnemonic.clone(),
             if system.active { "действует" } else { "заблокирована" }.to_owned(),
+            yes(system.asks),
+            yes(system.vip),
             system.certificates.to_string(),
             system.name.clone(),
+        ]
+    })?;
+    Ok(())
+}
+
+/// Denies a system access, or lets it in again.
+///
+/// # Errors
+/// What [`Admin::block_system`] refuses.
+pub async fn block(admin: &Admin, mnemonic: &str, blocked: bool) -> Result<()> {
+    admin.block_system(mnemonic, blocked).await?;
+    say(if blocked {
+        format!("Системе {mnemonic} отказано в доступе.")
+    } else {
+        format!("Система {mnemonic} снова действует.")
+    });
+    Ok(())
+}
+
+/// Registers a kind of messages.
+///
+/// # Errors
+/// What [`Admin::register_kind`] refuses.
+pub async fn add_kind(admin: &Admin, new: NewKind<'_>) -> Result<()> {
+    admin.register_kind(new).await?;
+    say(format!("Вид сведений {} зарегистрирован, отвечает {}.", new.code, new.provider));
+    if !new.open_to_all {
+        say("Кому можно спрашивать: federal grant-kind КОД МНЕМОНИКА");
+    }
+    Ok(())
+}
+
+/// Lets a system ask.
+///
+/// # Errors
+/// What [`Admin::grant_kind`] refuses.
+pub async fn grant_kind(admin: &Admin, code: &str, mnemonic: &str) -> Result<()> {
+    admin.grant_kind(code, mnemonic).await?;
+    say(format!("Системе {mnemonic} можно запрашивать {code}."));
+    Ok(())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedKind {
+    code: String,
+    title: String,
+    provider: String,
+    open: bool,
+    roots: Vec<String>,
+}
+
+/// Lists kinds of messages.
+///
+/// # Errors
+/// Only of the database.
+pub async fn kinds(db: &Db, json: bool) -> Result<()> {
+    let systems = federal_system::list(db).await?;
+    let roots = message_type::roots(db).await?;
+    let listed = message_type::list(db).await?.into_iter().map(|kind| ListedKind {
+        provider: systems
+            .iter()
+            .find(|system| system.id == kind.provider)
+            .map(|system| system.mnemonic.clone())
+            .unwrap_or_default(),
+        roots: roots
+            .iter()
+            .filter(|root| root.code == kind.code)
+            .map(|root| format!("{{{}}}{} → {}", root.namespace, root.request, root.response))
+            .collect(),
+        code: kind.code,
+        title: kind.title,
+        open: kind.open_to_all,
+    });
+    let headers = ["Код", "Отвечает", "Открыт всем", "Корневые элементы", "Название"];
+    let empty = "Видов сведений, кроме наших собственных, нет. Зарегистрировать: federal add-kind";
+    say_list(&listed.collect::<Vec<_>>(), json, empty, headers, |kind| {
+        [
+            kind.code.clone(),
+            kind.provider.clone(),
+            yes(kind.open),
+            kind.roots.join("; "),
+            kind.title.clone(),
+        ]
+    })?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedQueue {
+    system: String,
+    queue: &'static str,
+    node: String,
+    waiting: i64,
+    handed_out: i64,
+    deliveries: i64,
+    oldest_seconds: Option<i64>,
+    polled_at: Option<DateTime<Utc>>,
+}
+
+/// Shows queues.
+///
+/// # Errors
+/// Only of the database.
+pub async fn queues(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
+    let listed = mailbox::queues(db).await?.into_iter().map(|queue| ListedQueue {
+        system: queue.system,
+        queue: queue.queue.as_str(),
+        node: queue.node,
+        waiting: queue.waiting,
+        handed_out: queue.out,
+        deliveries: queue.deliveries,
+        oldest_seconds: queue.oldest.map(|at| (now - at).num_seconds()),
+        polled_at: queue.polled,
+    });
+    let headers =
+        ["Система", "Очередь", "Узел", "Ждут", "Выдано", "Выдач", "Старшему, с", "Опрошена"];
+    let empty = "Очереди пусты, и никто их ещё не опрашивал.";
+    say_list(&listed.collect::<Vec<_>>(), json, empty, headers, |queue| {
+        [
+            queue.system.clone(),
+            if queue.queue == "request" { "запросов" } else { "ответов" }.to_owned(),
+            queue.node.clone(),
+            queue.waiting.to_string(),
+            queue.handed_out.to_string(),
+            queue.deliveries.to_string(),
+            queue.oldest_seconds.map(|age| age.to_string()).unwrap_or_default(),
+            queue.polled_at.map_or_else(|| "никогда".to_owned(), instant),
         ]
     })?;
     Ok(())

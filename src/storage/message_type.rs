@@ -90,6 +90,15 @@ pub async fn save(tx: &mut Tx, kind: &MessageType, at: DateTime<Utc>) -> Result<
     note_change(tx).await
 }
 
+/// Whether a kind has this code.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn exists(tx: &mut Tx, code: &str) -> Result<bool, DbError> {
+    let found = tx.query_one("SELECT 1 FROM message_type WHERE code = $1", args![code]).await?;
+    Ok(found.is_some())
+}
+
 /// Registers root elements; those that are another kind's stay so: says whether these now are of
 /// the kind.
 ///

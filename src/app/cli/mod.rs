@@ -46,7 +46,7 @@ pub enum Command {
     /// Manage suppliers and their certificates.
     #[command(subcommand)]
     Supplier(Supplier),
-    /// Manage systems of the federal segment.
+    /// Manage systems of the exchange of messages, federal and of the region.
     #[command(subcommand)]
     Federal(Federal),
     /// Manage certification authorities.
@@ -306,7 +306,7 @@ pub enum Supplier {
 /// `federal`.
 #[derive(Debug, Subcommand)]
 pub enum Federal {
-    /// Register a system of the federal segment, or one more certificate of it.
+    /// Register a system of the exchange of messages, or one more certificate of it.
     Add {
         /// Mnemonic.
         mnemonic: String,
@@ -316,9 +316,67 @@ pub enum Federal {
         /// Its certificate, PEM or DER.
         #[arg(long)]
         certificate: PathBuf,
+        /// Its requests go before those of others.
+        #[arg(long)]
+        vip: bool,
+        /// It exchanges messages with others through us and may not ask about persons.
+        #[arg(long)]
+        no_questions: bool,
     },
     /// List them.
     List {
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Deny a system access.
+    Block {
+        /// Mnemonic.
+        mnemonic: String,
+    },
+    /// Let it in again.
+    Unblock {
+        /// Mnemonic.
+        mnemonic: String,
+    },
+    /// Register a kind of messages that a system answers, or one more version of its schema.
+    AddKind {
+        /// Our word for it, for example clinic.certificate.
+        code: String,
+        /// Name for people.
+        #[arg(long)]
+        title: String,
+        /// Mnemonic of the system that answers.
+        #[arg(long)]
+        provider: String,
+        /// Namespace of the root elements.
+        #[arg(long)]
+        namespace: String,
+        /// Local name of the root of a request.
+        #[arg(long)]
+        request: String,
+        /// Local name of the root of an answer.
+        #[arg(long)]
+        response: String,
+        /// Every registered system may ask, without grant-kind.
+        #[arg(long)]
+        open: bool,
+    },
+    /// Let a system ask requests of a kind.
+    GrantKind {
+        /// The kind.
+        code: String,
+        /// Mnemonic of the system.
+        mnemonic: String,
+    },
+    /// List kinds of messages.
+    Kinds {
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show queues: how many messages wait, for how long, who has not polled.
+    Queues {
         /// JSON instead of text.
         #[arg(long)]
         json: bool,

@@ -3,6 +3,7 @@
 //! Every act leaves an audit row in its own transaction; one that fails leaves a row that says so.
 
 mod dictionary;
+mod message_type;
 mod party;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use crate::storage::ids::Ids;
 use crate::trust::certificate::Facts;
 
 pub use crate::exchange::admin::dictionary::{CsvError, read_csv};
+pub use crate::exchange::admin::message_type::NewKind;
 pub(crate) use crate::exchange::admin::party::stored;
 pub use crate::exchange::admin::party::{NewSupplier, Validity};
 
@@ -56,6 +58,18 @@ pub enum AdminError {
         "«{0}» не может быть мнемоникой: нужны от 1 до 64 латинских букв, цифр, «.», «-» и «_»"
     )]
     Mnemonic(String),
+    /// A mnemonic that messages of the exchange have no room for.
+    #[error("мнемоника «{0}» длиннее 50 символов: в сообщениях обмена ей нет места")]
+    LongMnemonic(String),
+    /// No system of this mnemonic.
+    #[error("система «{0}» не зарегистрирована")]
+    SystemUnknown(String),
+    /// No kind of messages of this code.
+    #[error("вид сведений «{0}» не зарегистрирован")]
+    KindUnknown(String),
+    /// The root element is that of another kind of messages, or one of our own questions.
+    #[error("корневой элемент {{{0}}}{1} уже принадлежит другому виду сведений")]
+    RootTaken(String, String),
     /// A name is missing or too long.
     #[error("название должно содержать от 1 до 500 символов")]
     Name,
@@ -84,7 +98,10 @@ impl AdminError {
             Self::CertificateUnknown(_) => "CERT_UNKNOWN",
             Self::CandidateUnknown(_) => "CANDIDATE_UNKNOWN",
             Self::AuthorityUnknown(_) => "AUTHORITY_UNKNOWN",
-            Self::Mnemonic(_) => "MNEMONIC",
+            Self::Mnemonic(_) | Self::LongMnemonic(_) => "MNEMONIC",
+            Self::SystemUnknown(_) => "SYSTEM_UNKNOWN",
+            Self::KindUnknown(_) => "KIND_UNKNOWN",
+            Self::RootTaken(..) => "ROOT_TAKEN",
             Self::Name => "NAME",
             Self::CodeUnknown(..) => "CODE_UNKNOWN",
             Self::OrganisationUnknown(_) => "ORGANISATION_UNKNOWN",

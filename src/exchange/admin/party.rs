@@ -7,9 +7,12 @@ use crate::exchange::admin::{Admin, AdminError, check_mnemonic, check_name, chec
 use crate::model::ids::SupplierId;
 use crate::storage::candidate::{self, Candidate};
 use crate::storage::db::Tx;
-use crate::storage::federal_system::{self, SystemCertificate};
+use crate::storage::federal_system::{self, Described, SystemCertificate};
 use crate::storage::supplier::{self, Certificate, Supplier};
 use crate::trust::certificate::Facts;
+
+/// Longest mnemonic of a system in messages of the exchange.
+const MOST_MNEMONIC: usize = 50;
 
 /// What an administrator says of a supplier.
 #[derive(Clone, Debug)]
@@ -226,18 +229,21 @@ impl Admin {
     /// A bad mnemonic or name, [`AdminError::CertificateTaken`], [`AdminError::CannotSign`].
     pub async fn register_system(
         &self,
-        mnemonic: &str,
-        name: &str,
+        system: Described<'_>,
         facts: &Facts,
     ) -> Result<(), AdminError> {
         let fresh = self.ids.one("federal_system").await?;
-        let object = format!("federal_system:{mnemonic}");
-        let detail = json!({"sha256": facts.sha256});
+        let object = format!("federal_system:{}", system.mnemonic);
+        let detail = json!({"sha256": facts.sha256, "vip": system.vip, "asks": system.asks});
         self.perform("federal_system.register", object, detail, async |tx, at| {
-            check_mnemonic(mnemonic)?;
-            check_name(name)?;
+            check_mnemonic(system.mnemonic)?;
+            if system.mnemonic.len() > MOST_MNEMONIC {
+                return Err(AdminError::LongMnemonic(system.mnemonic.to_owned()));
+            }
+            check_name(system.name)?;
             check_signs(facts)?;
-            let id = federal_system::save(tx, fresh, mnemonic, name.trim(), at).await?;
+            let system = Described { name: system.name.trim(), ..system };
+            let id = federal_system::save(tx, fresh, system, at).await?;
             let certificate = SystemCertificate {
                 sha256: facts.sha256.clone(),
                 der: facts.der.clone(),

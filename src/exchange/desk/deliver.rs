@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::post::{Ack, Deed};
 use super::{Caller, Desk, TakeError, reply_to};
-use crate::codec::smev3::{Participant, Version};
+use crate::codec::smev3::Version;
 use crate::exchange::question::QuestionError;
 use crate::storage::federal_system::FederalSystem;
 use crate::storage::mailbox::{self, Leased, MailboxError, Queue, Selector};

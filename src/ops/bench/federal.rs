@@ -13,6 +13,7 @@ use crate::ops::bench::packages;
 use crate::ops::bench::report::Report;
 use crate::ops::bench::stand::Stand;
 use crate::ops::federal_client::{FederalClient, find};
+use crate::storage::federal_system::Described;
 use crate::trust::Signer;
 use crate::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
 use crate::trust::certificate::Facts;
@@ -79,7 +80,13 @@ async fn register(stand: &Stand, clock: Clock) -> Result<Signer> {
     let admin = Admin::new(stand.db.clone(), clock, "bench".to_owned());
     admin.trust(&Facts::read(&authority.issued().certificate_der()?)?).await?;
     let facts = Facts::read(&issued.certificate_der()?)?;
-    admin.register_system("FEDBENCH1", "Федеральный сегмент для измерений", &facts).await?;
+    let system = Described {
+        mnemonic: "FEDBENCH1",
+        name: "Федеральный сегмент для измерений",
+        vip: false,
+        asks: true,
+    };
+    admin.register_system(system, &facts).await?;
     Ok(Signer::from_pem(&issued.key_pem()?, &issued.certificate_pem()?)?)
 }
 

@@ -6,6 +6,7 @@ use crate::exchange::Exchange;
 use crate::exchange::admin::{Admin, NewSupplier};
 use crate::ops::simulate::Supplier;
 use crate::ops::simulate::keys::{FEDERAL, Keys};
+use crate::storage::federal_system::Described;
 use crate::trust::certificate::Facts;
 
 /// Registers everybody with their certificates.
@@ -26,6 +27,10 @@ pub(super) async fn register(exchange: &Exchange, keys: &Keys) -> Result<()> {
         admin.register_supplier(&new, &[certificate]).await?;
     }
     let certificate = Facts::read(&keys.federal_pem()?)?;
-    admin.register_system(FEDERAL, "Федеральный сегмент", &certificate).await?;
+    let system =
+        Described {
+            mnemonic: FEDERAL, name: "Федеральный сегмент", vip: false, asks: true
+        };
+    admin.register_system(system, &certificate).await?;
     Ok(())
 }

@@ -25,6 +25,14 @@ pub struct Stamp {
     pub as_of: DateTime<Utc>,
 }
 
+impl Stamp {
+    /// Said by the federal segment rather than in a package: both numbers are 0, which no supplier
+    /// and no package has.
+    pub fn federal(as_of: DateTime<Utc>) -> Self {
+        Self { supplier: SupplierId(0), package_no: 0, as_of }
+    }
+}
+
 /// What decides which of two entries is newer.
 pub type Key = (DateTime<Utc>, i64, i64);
 

@@ -1,5 +1,11 @@
 //! What the registry tells the federal segment: entities as they are now, and the log of changes.
 
+pub mod identity;
+pub mod job;
+pub mod organisation;
+pub mod statistics;
+pub mod transfer;
+
 use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDate;
@@ -126,6 +132,37 @@ pub async fn survivors(
     Ok((persons, redirects))
 }
 
+/// A person and all who were merged into them, by id.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn merged(tx: &mut Tx, person: EntityId) -> Result<Vec<EntityId>, DbError> {
+    let sql = "WITH RECURSIVE same (id, merges) AS (\
+        SELECT id, 0 FROM person WHERE id = $1 UNION ALL \
+        SELECT p.id, s.merges + 1 FROM same s JOIN person p ON p.merged_into = s.id \
+        WHERE s.merges < 16) SELECT DISTINCT id FROM same ORDER BY id";
+    ids(&tx.query(sql, args![person.0]).await?)
+}
+
+/// Every membership of these persons, ended and closed ones included, in the order of time.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn all_memberships(
+    tx: &mut Tx,
+    spec: &'static KindSpec,
+    persons: &[EntityId],
+) -> Result<Vec<Entity>, DbError> {
+    let sql = format!(
+        "WITH {{input}} SELECT {} FROM input JOIN {} t ON t.person_id = input.id \
+         ORDER BY t.from_date, t.id",
+        columns(spec),
+        spec.table
+    );
+    let rows = tx.query_input(&sql, input(persons), vec![]).await?;
+    rows.iter().map(|row| entity(spec, row)).collect()
+}
+
 /// Entities of one kind as they are now, by id; unknown ids are left out.
 ///
 /// # Errors
@@ -140,9 +177,7 @@ pub async fn entities(
         columns(spec),
         spec.table
     );
-    let input =
-        Input::new().column("id", Column::Int(wanted.iter().map(|id| Some(id.0)).collect()));
-    let rows = tx.query_input(&sql, input, vec![]).await?;
+    let rows = tx.query_input(&sql, input(wanted), vec![]).await?;
     let entities = rows.iter().map(|row| entity(spec, row));
     entities.map(|entity| entity.map(|entity| (entity.id, entity))).collect()
 }
@@ -298,4 +333,40 @@ fn entity(spec: &'static KindSpec, row: &Row) -> Result<Entity, DbError> {
 
 fn ids(rows: &[Row]) -> Result<Vec<EntityId>, DbError> {
     rows.iter().map(|row| row.get(0).map(EntityId)).collect()
+}
+
+/// Input of ids.
+fn input(ids: &[EntityId]) -> Input {
+    Input::new().column("id", Column::Int(ids.iter().map(|id| Some(id.0)).collect()))
+}
+
+/// The first digits that all codes within a territory share: groups of zeros at its end stand for
+/// the whole of what is before them.
+fn territory_prefix(oktmo: &str) -> &str {
+    let mut prefix = oktmo;
+    while prefix.len() > 2 && prefix.ends_with("000") {
+        prefix = &prefix[..prefix.len() - 3];
+    }
+    prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_territory_holds_what_lies_in_it() {
+        for (oktmo, prefix) in [
+            ("57", "57"),
+            ("57000", "57"),
+            ("57701", "57701"),
+            ("57701000", "57701"),
+            ("57604401", "57604401"),
+            ("57604401000", "57604401"),
+            ("57604401101", "57604401101"),
+            ("00000000000", "00"),
+        ] {
+            assert_eq!(territory_prefix(oktmo), prefix, "{oktmo}");
+        }
+    }
 }

@@ -1,0 +1,112 @@
+//! Who a person is, and where they have learnt.
+
+use std::collections::HashSet;
+
+use chrono::NaiveDate;
+
+use crate::model::federal::{
+    Answer, Candidate, Card, Entity, Likeness, PersonKey, Redirect, Step, Trajectory,
+};
+use crate::model::ids::EntityId;
+use crate::model::kind::Kind;
+use crate::normalise::likeness::{THRESHOLD, Wanted};
+use crate::normalise::{self, identity_document};
+use crate::storage::db::{DbError, Tx};
+use crate::storage::federal;
+
+/// Most candidates in an answer to FindPerson.
+const CANDIDATES: usize = 20;
+
+/// The persons known by a key, survivors in the place of merged ones, and the merges met.
+pub(super) async fn found(
+    tx: &mut Tx,
+    key: &PersonKey,
+) -> Result<(Vec<EntityId>, Vec<Redirect>), DbError> {
+    let found = match key {
+        PersonKey::Snils(snils) => federal::by_snils(tx, snils).await?,
+        PersonKey::FederalId(id) => federal::by_federal_id(tx, id).await?,
+        PersonKey::RegionalId(id) => vec![*id],
+    };
+    federal::survivors(tx, &found).await
+}
+
+pub(super) async fn person_by_key(
+    tx: &mut Tx,
+    today: NaiveDate,
+    key: &PersonKey,
+) -> Result<Answer, DbError> {
+    let (persons, redirects) = found(tx, key).await?;
+    let mut entities = federal::entities(tx, normalise::spec(Kind::Person), &persons).await?;
+    let mut cards = Vec::new();
+    for id in persons {
+        let Some(person) = entities.remove(&id) else { continue };
+        let spec = normalise::spec(Kind::IdentityDocument);
+        let documents = federal::documents(tx, spec, id).await?;
+        let spec = normalise::spec(Kind::Membership);
+        let memberships = federal::memberships(tx, spec, id, today).await?;
+        cards.push(Card { person, documents, memberships });
+    }
+    Ok(Answer::PersonBySnils { redirects, cards })
+}
+
+pub(super) async fn find_person(tx: &mut Tx, likeness: &Likeness) -> Result<Answer, DbError> {
+    let holders: HashSet<EntityId> = match &likeness.document {
+        Some(document) => {
+            let kind = document.document_type.as_deref().unwrap_or_default();
+            let series = document.series.as_deref().unwrap_or_default();
+            let key = identity_document::document_key(kind, series, &document.number);
+            federal::by_document(tx, key).await?.into_iter().collect()
+        }
+        None => HashSet::new(),
+    };
+    let wanted = Wanted::new(likeness);
+    let born = federal::born_on(tx, likeness.birth_date).await?;
+    let mut scores: Vec<(i64, EntityId)> = born
+        .iter()
+        .map(|p| (wanted.score(&p.last, &p.first, &p.middle, holders.contains(&p.id)), p.id))
+        .filter(|&(score, _)| score >= THRESHOLD)
+        .collect();
+    scores.sort_unstable_by_key(|&(score, id)| (-score, id));
+    scores.truncate(CANDIDATES);
+    let ids: Vec<EntityId> = scores.iter().map(|&(_, id)| id).collect();
+    let mut persons = federal::entities(tx, normalise::spec(Kind::Person), &ids).await?;
+    let candidate = |(score, id)| persons.remove(&id).map(|person| Candidate { score, person });
+    Ok(Answer::FindPerson(scores.into_iter().filter_map(candidate).collect()))
+}
+
+pub(super) async fn trajectory(tx: &mut Tx, key: &PersonKey) -> Result<Answer, DbError> {
+    let (persons, redirects) = found(tx, key).await?;
+    let mut entities = federal::entities(tx, normalise::spec(Kind::Person), &persons).await?;
+    let mut trajectories = Vec::new();
+    for id in persons {
+        let Some(person) = entities.remove(&id) else { continue };
+        let same = federal::merged(tx, id).await?;
+        let spec = normalise::spec(Kind::Membership);
+        let memberships = federal::all_memberships(tx, spec, &same).await?;
+        trajectories.push(Trajectory { person, steps: steps(tx, memberships).await? });
+    }
+    Ok(Answer::Trajectory { redirects, trajectories })
+}
+
+/// Memberships with what they refer to.
+async fn steps(tx: &mut Tx, memberships: Vec<Entity>) -> Result<Vec<Step>, DbError> {
+    let referred = |column: &str| -> Vec<EntityId> {
+        let all: HashSet<EntityId> =
+            memberships.iter().filter_map(|membership| membership.reference(column)).collect();
+        all.into_iter().collect()
+    };
+    let (organisations, classes) = (referred("organisation_id"), referred("class_group_id"));
+    let spec = normalise::spec(Kind::Organisation);
+    let organisations = federal::entities(tx, spec, &organisations).await?;
+    let classes = federal::entities(tx, normalise::spec(Kind::ClassGroup), &classes).await?;
+    let step = |membership: Entity| Step {
+        organisation: membership
+            .reference("organisation_id")
+            .and_then(|id| organisations.get(&id).cloned()),
+        class_group: membership
+            .reference("class_group_id")
+            .and_then(|id| classes.get(&id).cloned()),
+        membership,
+    };
+    Ok(memberships.into_iter().map(step).collect())
+}
