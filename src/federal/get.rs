@@ -47,13 +47,11 @@ impl Door {
             Queue::Request => "GetRequest",
             Queue::Response => "GetResponse",
         };
-        match found {
-            Some(found) => self.hand_out(message, &caller, found, queue),
-            None => {
-                let body = empty_delivery(message.version, operation);
-                Ok(soap::envelope(&body).into_bytes().into())
-            }
+        if let Some(found) = found {
+            return self.hand_out(message, &caller, found, queue);
         }
+        let body = empty_delivery(message.version, operation);
+        Ok(soap::envelope(&body).into_bytes().into())
     }
 
     fn hand_out(

@@ -122,7 +122,7 @@ async fn take(
     let label = outcome.as_ref().map_or_else(Failure::label, |_| "done");
     metrics::counter!(FEDERAL_TOTAL, "operation" => operation, "outcome" => label).increment(1);
     match outcome {
-        Ok(reply) if parts => multipart::respond(reply),
+        Ok(reply) if parts => multipart::respond(&reply),
         Ok(reply) => respond(StatusCode::OK, reply.document),
         Err(failure) => failure.respond(version, &request_id, operation),
     }

@@ -24,8 +24,8 @@ impl Parts {
 }
 
 /// The answer in parts.
-pub(super) fn respond(reply: Reply) -> Response<Body> {
-    let boundary = boundary(&reply);
+pub(super) fn respond(reply: &Reply) -> Response<Body> {
+    let boundary = boundary(reply);
     let mut body = Vec::with_capacity(reply.document.len() + 1024);
     let mut part = |head: String, bytes: &[u8]| {
         body.extend_from_slice(format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes());

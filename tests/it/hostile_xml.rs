@@ -245,7 +245,7 @@ fn a_detached_signature_is_bound_to_the_path_of_what_it_signs() {
         envelope("", &format!("{data} <m:Signature/>")),
         envelope("<s:Header/>", &format!("<m:Signature></m:Signature>{data}")),
     ] {
-        let good = signer.sign_detached(bare.as_bytes(), place).unwrap();
+        let good = signer.sign_detached(bare.as_bytes(), place, &signer.recipe()).unwrap();
         let good = String::from_utf8(good).unwrap();
         let judge = |document: &str| verdict(detached(document.as_bytes(), place), &ours()).0;
         assert_eq!(judge(&good), "OK");

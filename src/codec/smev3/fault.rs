@@ -169,7 +169,6 @@ impl Fault {
             Self::AttachmentContentMiscoordination { attachments, headers } => {
                 format!("Количество вложений - {attachments}, количество заголовков - {headers}")
             }
-            Self::AttachmentUnknown(text) => text.clone(),
             Self::IncorrectResponseContentType => {
                 "Содержимое ответа не соответствует виду сведений запроса.".to_owned()
             }
@@ -203,7 +202,7 @@ impl Fault {
             Self::SenderIsNotRegistered => {
                 "Информационная система не зарегистрирована в СМЭВ.".to_owned()
             }
-            Self::SignatureVerification(_, text) => text.clone(),
+            Self::AttachmentUnknown(text) | Self::SignatureVerification(_, text) => text.clone(),
             Self::SmevFailure => {
                 "Ошибка СМЭВ. Обратитесь в службу технической поддержки.".to_owned()
             }

@@ -64,14 +64,12 @@ impl Desk {
             judged.map_err(|refusal| CallerError::File(file.id.clone(), refusal))?;
         }
         let facts = &signer.facts;
-        let known = match picture.members.signer(&facts.sha256) {
-            Some(known) => Some(Arc::clone(known)),
+        let mut known = picture.members.signer(&facts.sha256).map(Arc::clone);
+        if known.is_none() {
             // Registered within the last second, perhaps.
-            None => {
-                let fresh = self.0.parties.snapshot().await.map_err(ours)?;
-                fresh.members.signer(&facts.sha256).map(Arc::clone)
-            }
-        };
+            let fresh = self.0.parties.snapshot().await.map_err(ours)?;
+            known = fresh.members.signer(&facts.sha256).map(Arc::clone);
+        }
         let system = known.ok_or(CallerError::NotRegistered)?;
         if !system.active {
             return Err(CallerError::Blocked(system.mnemonic.clone()));

@@ -57,8 +57,11 @@ struct Inner {
     sequence: ContextV1,
     secret: OnceCell<Vec<u8>>,
     /// When each queue was last noted as polled.
-    polled: Mutex<HashMap<(i64, &'static str, String), DateTime<Utc>>>,
+    polled: Mutex<HashMap<QueueKey, DateTime<Utc>>>,
 }
+
+/// A queue: system, which of its queues, node.
+type QueueKey = (i64, &'static str, String);
 
 /// A message that a system sent: its envelope is valid, its sender known.
 #[derive(Clone, Debug)]

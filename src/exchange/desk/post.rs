@@ -125,9 +125,10 @@ impl Post {
         let mut tx = self.db.begin().await?;
         let puts = firsts(deeds);
         let requests: Vec<&Request> = puts.iter().map(|put| &put.request).collect();
-        let taken = match requests.is_empty() {
-            true => HashSet::new(),
-            false => mailbox::put_requests(&mut tx, &requests).await?,
+        let taken = if requests.is_empty() {
+            HashSet::new()
+        } else {
+            mailbox::put_requests(&mut tx, &requests).await?
         };
         let new: Vec<&Put> =
             puts.into_iter().filter(|put| taken.contains(&put.request.message_id)).collect();
@@ -145,9 +146,10 @@ impl Post {
                 Deed::Put(_) => None,
             })
             .collect();
-        let ended = match acks.is_empty() {
-            true => HashSet::new(),
-            false => mailbox::acknowledge(&mut tx, &acks).await?,
+        let ended = if acks.is_empty() {
+            HashSet::new()
+        } else {
+            mailbox::acknowledge(&mut tx, &acks).await?
         };
         let (mut done, mut acts) = (Vec::with_capacity(deeds.len()), Vec::new());
         let mut seen = HashSet::new();

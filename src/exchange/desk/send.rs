@@ -86,10 +86,8 @@ impl Desk {
         };
         let request = request(caller, sent, kind.code, Some(provider), now);
         let put = Put { request, message, disclosure: None, act };
-        match self.0.post.perform(Deed::Put(Box::new(put))).await? {
-            true => Ok(now),
-            false => Err(TakeError::AlreadySent),
-        }
+        let new = self.0.post.perform(Deed::Put(Box::new(put))).await?;
+        if new { Ok(now) } else { Err(TakeError::AlreadySent) }
     }
 }
 

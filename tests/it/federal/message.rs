@@ -2,12 +2,15 @@
 
 use std::sync::LazyLock;
 
-use kontingent::codec::smev3::{BASIC, TYPES};
+use kontingent::codec::smev3::Version;
 use kontingent::codec::soap::ENVELOPE;
 use kontingent::codec::xmldsig::Detached;
 use kontingent::model::clock::Clock;
 use kontingent::trust::Signer;
 use uuid::{ContextV1, Timestamp, Uuid};
+
+/// Version of the exchange that messages are of, unless said otherwise.
+const VERSION: Version = Version::V13;
 
 static SEQUENCE: LazyLock<ContextV1> = LazyLock::new(|| ContextV1::new(42));
 
@@ -35,7 +38,7 @@ impl Message {
              {fields}<b:MessagePrimaryContent>{content}</b:MessagePrimaryContent>\
              </t:SenderProvidedRequestData>"
         );
-        let signed = (TYPES, "SenderProvidedRequestData");
+        let signed = (VERSION.types(), "SenderProvidedRequestData");
         Self { operation: "SendRequestRequest", signed, data }
     }
 
@@ -46,22 +49,27 @@ impl Message {
              <b:Timestamp>{}</b:Timestamp>{node}</b:MessageTypeSelector>",
             Clock::System.now().to_rfc3339()
         );
-        Self { operation: "GetResponseRequest", signed: (BASIC, "MessageTypeSelector"), data }
+        Self {
+            operation: "GetResponseRequest",
+            signed: (VERSION.basic(), "MessageTypeSelector"),
+            data,
+        }
     }
 
     /// A confirmation.
     pub(super) fn ack(id: &str) -> Self {
         let data =
             format!("<b:AckTargetMessage Id=\"A\" accepted=\"true\">{id}</b:AckTargetMessage>");
-        Self { operation: "AckRequest", signed: (BASIC, "AckTargetMessage"), data }
+        Self { operation: "AckRequest", signed: (VERSION.basic(), "AckTargetMessage"), data }
     }
 
     /// The envelope with an empty holder for the signature.
     pub(super) fn unsigned(&self) -> String {
         let Self { operation, data, .. } = self;
+        let (types, basic) = (VERSION.types(), VERSION.basic());
         format!(
             "<soap:Envelope xmlns:soap=\"{ENVELOPE}\"><soap:Header/><soap:Body>\
-             <t:{operation} xmlns:t=\"{TYPES}\" xmlns:b=\"{BASIC}\">{data}\
+             <t:{operation} xmlns:t=\"{types}\" xmlns:b=\"{basic}\">{data}\
              <t:CallerInformationSystemSignature></t:CallerInformationSystemSignature>\
              </t:{operation}></soap:Body></soap:Envelope>"
         )
@@ -69,13 +77,20 @@ impl Message {
 
     /// The envelope with the signature of this system.
     pub(super) fn signed(&self, signer: &Signer) -> String {
-        let above = [(ENVELOPE, "Envelope"), (ENVELOPE, "Body"), (TYPES, self.operation)];
+        let above = [(ENVELOPE, "Envelope"), (ENVELOPE, "Body"), (VERSION.types(), self.operation)];
         let [envelope, body, operation] = above;
         let place = Detached {
             signed: &[envelope, body, operation, self.signed],
-            holder: &[envelope, body, operation, (TYPES, "CallerInformationSystemSignature")],
+            holder: &[
+                envelope,
+                body,
+                operation,
+                (VERSION.types(), "CallerInformationSystemSignature"),
+            ],
         };
-        let signed = signer.sign_detached(self.unsigned().as_bytes(), place).unwrap();
+        let signed = signer
+            .sign_detached(self.unsigned().as_bytes(), place, &signer.recipe().smev())
+            .unwrap();
         String::from_utf8(signed).unwrap()
     }
 }

@@ -17,6 +17,7 @@ use kontingent::model::kind::Kind;
 use kontingent::normalise::identity_document::document_key;
 use kontingent::normalise::person::identity_key;
 use kontingent::storage::db::{Db, Tx};
+use kontingent::storage::federal_system::Described;
 use kontingent::storage::ids::Ids;
 use kontingent::trust::Signer;
 use kontingent::trust::authority::{Authority, Issued, KeyKind, Request, Usage, Validity};
@@ -119,7 +120,8 @@ impl World {
     pub(super) async fn register(&self, mnemonic: &str, issued: &Issued) {
         let facts = Facts::read(&issued.certificate_der().unwrap()).unwrap();
         let name = format!("Система {mnemonic}");
-        self.admin().register_system(mnemonic, &name, &facts).await.unwrap();
+        let system = Described { mnemonic, name: &name, vip: false, asks: true };
+        self.admin().register_system(system, &facts).await.unwrap();
     }
 
     /// Sends a message and keeps the answer for the check against the schemas.

@@ -16,6 +16,7 @@ use kontingent::model::package::State;
 use kontingent::ops::simulate::keys::{FEDERAL, Keys};
 use kontingent::ops::simulate::write::{Content, signed};
 use kontingent::ops::simulate::{Package, Supplier};
+use kontingent::storage::federal_system::Described;
 use kontingent::storage::journal::{conclude, list};
 use kontingent::trust::certificate::Facts;
 use tempfile::TempDir;
@@ -138,7 +139,11 @@ impl Site {
             admin.register_supplier(&new, &[certificate]).await.unwrap();
         }
         let certificate = facts(self.keys.federal_pem().unwrap());
-        admin.register_system(FEDERAL, "Федеральный сегмент", &certificate).await.unwrap();
+        let system =
+            Described {
+                mnemonic: FEDERAL, name: "Федеральный сегмент", vip: false, asks: true
+            };
+        admin.register_system(system, &certificate).await.unwrap();
     }
 }
 

@@ -1,20 +1,25 @@
-"""Validates every message in a folder against our schemas: body, fault detail, content."""
+"""Validates every message in a folder against our schemas of its version: body, fault detail, content."""
 
 import pathlib
+import re
 import sys
 
 from lxml import etree
 
 SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
-BASIC = "{urn://x-artefacts-smev-gov-ru/services/message-exchange/types/basic/1.3}"
+BASE = "urn://x-artefacts-smev-gov-ru/services/message-exchange/types/"
+OURS = "urn:kontingent:federal:1.0"
 
 
 def schema(path):
     return etree.XMLSchema(etree.parse(path))
 
 
-types = schema("schemas/smev3/1.3/smev-message-exchange-types-1.3.xsd")
-faults = schema("schemas/smev3/1.3/smev-message-exchange-faults-1.3.xsd")
+def of_version(name):
+    return {v: schema(f"schemas/smev3/{v}/smev-message-exchange-{name}-{v}.xsd") for v in ("1.1", "1.2", "1.3")}
+
+
+types, faults = of_version("types"), of_version("faults")
 federal = schema("schemas/federal/1.0/federal-1.0.xsd")
 wrong = checked = 0
 
@@ -30,6 +35,10 @@ def check(by, element, path):
         print(etree.tostring(alone, encoding="unicode")[:2000])
 
 
+def version(element):
+    return re.search(r"/(1\.[123])\}", element.tag).group(1)
+
+
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*.xml")):
     text = path.read_bytes()
     if not text.startswith(b"<"):
@@ -40,11 +49,12 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.xml")):
         detail = root.find("detail")
         if len(detail):
             assert len(detail) == 1, path
-            check(faults, detail[0], path)
+            check(faults[version(detail[0])], detail[0], path)
         continue
-    check(types, root, path)
-    for content in root.iter(BASIC + "MessagePrimaryContent"):
-        check(federal, content[0], path)
+    check(types[version(root)], root, path)
+    for content in root.iter(f"{{{BASE}basic/{version(root)}}}MessagePrimaryContent"):
+        if etree.QName(content[0]).namespace == OURS:
+            check(federal, content[0], path)
 
 print(f"{checked} elements checked, {wrong} wrong")
 sys.exit(1 if wrong or not checked else 0)

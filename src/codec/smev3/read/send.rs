@@ -191,10 +191,10 @@ pub(super) fn response(
 }
 
 /// The choice between content, rejections and progress.
-fn answer<'n>(
+fn answer(
     version: Version,
     data: &Node,
-    fields: &mut Sequence<'n, '_>,
+    fields: &mut Sequence<'_, '_>,
 ) -> Option<(Content, Files)> {
     let types = version.types();
     if let Some(node) = fields.optional(version.basic(), "MessagePrimaryContent") {
