@@ -447,9 +447,10 @@ pub enum Audit {
 /// `bench`.
 #[derive(Clone, Debug, Args)]
 pub struct Bench {
-    /// What to measure: `verify`, `signature`, `accept`, `apply`, `federal`, `memory`, `start`; all by
-    /// default.
-    #[arg(value_parser = ["verify", "signature", "accept", "apply", "federal", "memory", "start"])]
+    /// What to measure: `verify`, `signature`, `accept`, `apply`, `federal`, `exchange`, `memory`,
+    /// `start`; all by default.
+    #[arg(value_parser = ["verify", "signature", "accept", "apply", "federal", "exchange", "memory",
+        "start"])]
     pub what: Vec<String>,
     /// PostgreSQL with the right to create databases.
     #[arg(long, env = "KONTINGENT_TEST_DATABASE_URL")]

@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::codec::xml::Writer;
 use crate::model::dictionary::{self, CANONICAL_VERSION};
 use crate::model::federal::transfer::Denial;
-use crate::model::federal::{Answer, Card, Entity, NAMESPACE, Redirect};
+use crate::model::federal::{Answer, Card, Entity, NAMESPACE, Redirect, Topic};
 use crate::model::record::Value;
 
 /// Writes an answer, valid by `schemas/federal/1.0`.
@@ -62,6 +62,16 @@ pub fn answer(answer: &Answer) -> String {
             out.element("Status", "ACCEPT").element("Time", &instant(*at));
         }
     }
+    out.finish()
+}
+
+/// What stands in the place of an answer that is a file beside the message: its id there, and how
+/// many bytes it has unpacked. Only answers that come by pages may be so long.
+pub fn attached(topic: Topic, content_id: &str, bytes: usize) -> String {
+    let mut out = Writer::new();
+    out.start(topic.response()).attribute("xmlns", NAMESPACE);
+    out.start("Attached").attribute("ContentId", content_id);
+    out.attribute("Bytes", &bytes.to_string());
     out.finish()
 }
 
