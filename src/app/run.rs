@@ -338,6 +338,9 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
         Federal::GrantKind { code, mnemonic } => {
             ops::federal_system::grant_kind(&desk.admin, &code, &mnemonic).await?;
         }
+        Federal::StoreAccount { mnemonic } => {
+            ops::federal_system::store_account(&desk.admin, &mnemonic).await?;
+        }
         Federal::Kinds { json } => ops::federal_system::kinds(&desk.db, json).await?,
         Federal::Queues { json } => {
             ops::federal_system::queues(&desk.db, json, desk.clock.now()).await?;

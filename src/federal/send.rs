@@ -159,6 +159,14 @@ fn refused(error: TakeError, id: uuid::Uuid, root: &Node, method: &str) -> Failu
             );
             Fault::BusinessDataTypeIsNotSupported { namespace, element, text: Some(text) }.into()
         }
+        TakeError::Files => {
+            let text = format!("Некорректная информация о фтп вложениях; message id = {id}");
+            Fault::AttachmentUnknown(text).into()
+        }
+        TakeError::FileBytes { permitted, real } => {
+            Fault::AttachmentSizeLimitExceeded { permitted, real }.into()
+        }
+        TakeError::Quota { remained, real } => Fault::QuoteLimitExceeded { remained, real }.into(),
         TakeError::AnotherKind => Fault::IncorrectResponseContentType.into(),
         TakeError::Denied => Fault::AccessDenied.into(),
         TakeError::Content(flaws) => invalid(&flaws).into(),

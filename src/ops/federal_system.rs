@@ -203,3 +203,14 @@ pub async fn queues(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
     })?;
     Ok(())
 }
+
+/// Makes the word by which a system may put large files into the store.
+///
+/// # Errors
+/// What [`Admin::issue_store_word`] refuses.
+pub async fn store_account(admin: &Admin, mnemonic: &str) -> Result<()> {
+    let word = admin.issue_store_word(mnemonic).await?;
+    say(format!("Учётная запись хранилища файлов: {mnemonic}, пароль {word}"));
+    say("Пароль показан один раз; прежний больше не действует.");
+    Ok(())
+}

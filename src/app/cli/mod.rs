@@ -369,6 +369,11 @@ pub enum Federal {
         /// Mnemonic of the system.
         mnemonic: String,
     },
+    /// Make the word by which a system may put large files into the store.
+    StoreAccount {
+        /// Mnemonic of the system.
+        mnemonic: String,
+    },
     /// List kinds of messages.
     Kinds {
         /// JSON instead of text.

@@ -82,6 +82,9 @@ pub enum AdminError {
     /// No organisation of this number in the registry.
     #[error("в реестре нет организации № {0}")]
     OrganisationUnknown(i64),
+    /// The source of random numbers failed.
+    #[error("источник случайных чисел не отвечает")]
+    Random,
     /// The database failed.
     #[error("база данных не выполнила запрос")]
     Db(#[from] DbError),
@@ -106,6 +109,7 @@ impl AdminError {
             Self::CodeUnknown(..) => "CODE_UNKNOWN",
             Self::OrganisationUnknown(_) => "ORGANISATION_UNKNOWN",
             Self::Code => "CODE",
+            Self::Random => "RANDOM",
             Self::Db(_) => "STORE",
         }
     }

@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use openssl::sha::sha256;
 
 use super::post::{Deed, Put};
-use super::send::request;
+use super::send::{request, store};
 use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError, reply_to};
 use crate::codec::federal;
 use crate::codec::smev3::{Header, Provided, Send, SendRequest, Told, Version, provided_response};
@@ -17,9 +17,9 @@ use crate::exchange::disclosed;
 use crate::exchange::members::Kind;
 use crate::exchange::question::{self, Asker, QuestionError};
 use crate::model::federal::{Answer, Asked, Topic};
-use crate::storage::audit::{self, Act};
+use crate::storage::audit::Act;
 use crate::storage::db::Tx;
-use crate::storage::disclosure::{self, Disclosure};
+use crate::storage::disclosure::Disclosure;
 use crate::storage::mailbox::{self, MailboxError, Message, Queue, Selector};
 
 /// Longest answer that stands in the message itself, in bytes; a longer one is a file beside it.
@@ -75,7 +75,7 @@ impl Desk {
         let request = request(caller, sent, kind.code, None, now);
         let put = Put { request, message, disclosure: Some(disclosure), act };
         let done = match begun {
-            Some(tx) => store(tx, put, now).await?,
+            Some(tx) => store(tx, put, &[], now).await?,
             None => self.0.post.perform(Deed::Put(Box::new(put))).await?,
         };
         if done { Ok(now) } else { Err(TakeError::AlreadySent) }
@@ -159,18 +159,4 @@ fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
     packer.write_all(bytes)?;
     packer.finish()
-}
-
-/// Writes what belongs together in the transaction that has written the registry. False when the
-/// request was there before; nothing is written then.
-async fn store(mut tx: Tx, put: Put, now: DateTime<Utc>) -> Result<bool, TakeError> {
-    if mailbox::put_requests(&mut tx, &[&put.request]).await?.is_empty() {
-        return Ok(false);
-    }
-    mailbox::put_messages(&mut tx, &[&put.message]).await?;
-    let told: Vec<&Disclosure> = put.disclosure.iter().collect();
-    disclosure::write(&mut tx, &told).await?;
-    audit::append(&mut tx, now, vec![put.act]).await?;
-    tx.commit().await?;
-    Ok(true)
 }
