@@ -168,6 +168,7 @@ fn refused(error: TakeError, id: uuid::Uuid, root: &Node, method: &str) -> Failu
         }
         TakeError::Quota { remained, real } => Fault::QuoteLimitExceeded { remained, real }.into(),
         TakeError::AnotherKind => Fault::IncorrectResponseContentType.into(),
+        TakeError::NoProvider => Fault::RecipientIsNotFound { namespace, element }.into(),
         TakeError::Denied => Fault::AccessDenied.into(),
         TakeError::Content(flaws) => invalid(&flaws).into(),
         TakeError::Question(QuestionError::Cursor) => invalid(&[bad_cursor(root)]).into(),

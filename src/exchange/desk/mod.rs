@@ -99,6 +99,9 @@ pub enum TakeError {
     /// The root element is that of an answer.
     #[error("the root element is that of an answer")]
     NotARequest,
+    /// Who answers such requests has been denied access.
+    #[error("nobody answers such requests now")]
+    NoProvider,
     /// The sender may not ask this.
     #[error("the sender may not ask this")]
     Denied,

@@ -39,8 +39,10 @@ impl Desk {
         match kind.provider {
             Provider::Us(topic) => self.answer(caller, sent, topic, kind).await,
             Provider::System(provider) => {
-                let name = members.system(provider).map(|known| known.mnemonic.clone());
-                self.hand_on(caller, sent, kind, provider, name.unwrap_or_default()).await
+                let provider = members.system(provider).filter(|known| known.active);
+                let provider = provider.ok_or(TakeError::NoProvider)?;
+                let (id, name) = (provider.id, provider.mnemonic.clone());
+                self.hand_on(caller, sent, kind, id, name).await
             }
         }
     }
