@@ -305,9 +305,20 @@ impl Config {
             http.client_authorities.is_none() || http.tls_certificate.is_some(),
             "http.client_authorities needs http.tls_certificate"
         );
+        let signing = &self.signing;
+        let key = signing.key_file.is_some() || signing.pkcs11_module.is_some();
         ensure!(
-            self.signing.key_file.is_some() == self.signing.certificate_file.is_some(),
-            "signing.key_file and signing.certificate_file go together"
+            key == signing.certificate_file.is_some(),
+            "signing.certificate_file goes together with signing.key_file or signing.pkcs11_module"
+        );
+        let sources = [&signing.key_file, &signing.pkcs12_file, &signing.pkcs11_module];
+        ensure!(
+            sources.iter().filter(|source| source.is_some()).count() <= 1,
+            "of signing.key_file, signing.pkcs12_file and signing.pkcs11_module only one may be given"
+        );
+        ensure!(
+            self.timestamp.url.is_none() || self.timestamp.trust.is_some(),
+            "timestamp.url needs timestamp.trust"
         );
         for (name, hash) in &self.operators {
             let hex = hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit());

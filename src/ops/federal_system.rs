@@ -29,7 +29,6 @@ struct Listed {
 /// # Errors
 /// A file that is no certificate, or what [`Admin::register_system`] refuses.
 pub async fn add(
-    db: &Db,
     admin: &Admin,
     system: Described<'_>,
     file: &Path,
@@ -39,7 +38,7 @@ pub async fn add(
     admin.register_system(system, &facts).await?;
     say(format!("Система {} зарегистрирована.", system.mnemonic));
     certificate::describe(&facts, now);
-    certificate::warn_untrusted(db, &facts, now).await
+    certificate::warn_untrusted(admin, &facts, now).await
 }
 
 /// Lists systems.

@@ -1,5 +1,5 @@
-//! Elements of DER, and the one fact of a certificate that OpenSSL's safe interface does not tell:
-//! whether it is an authority's.
+//! Elements of DER, and facts of a certificate that OpenSSL's safe interface does not tell: whether it
+//! is an authority's, and what it is for.
 
 /// Tags of DER.
 const BOOLEAN: u8 = 0x01;
@@ -12,47 +12,72 @@ pub(super) const CONTEXT_0: u8 = 0xA0;
 pub(super) const CONTEXT_1: u8 = 0xA1;
 const EXTENSIONS: u8 = 0xA3;
 
-/// `2.5.29.19`, basicConstraints.
+/// `2.5.29.19`, basicConstraints, and `2.5.29.37`, extKeyUsage.
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x25];
+
+/// `1.3.6.1.5.5.7.3`, under which usages stand, and those that are not for documents: TLS servers
+/// (1), programs (3), time stamps (8), OCSP (9).
+const USAGES: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03];
+const OTHER_USAGES: [u8; 4] = [1, 3, 8, 9];
 
 /// Says whether basicConstraints has `cA TRUE`. What cannot be read counts as an authority:
 /// such a certificate may not sign.
 pub(super) fn is_authority(certificate: &[u8]) -> bool {
-    authority(certificate).unwrap_or(true)
+    let authority = || {
+        let Some(value) = extension(certificate, BASIC_CONSTRAINTS)? else { return Some(false) };
+        let (constraints, _) = expect(SEQUENCE, value)?;
+        Some(expect(BOOLEAN, constraints).is_some_and(|(value, _)| value != [0]))
+    };
+    authority().unwrap_or(true)
 }
 
-fn authority(certificate: &[u8]) -> Option<bool> {
+/// Says whether extKeyUsage, where there is one, names anything besides what is not for documents.
+pub(super) fn may_sign_documents(certificate: &[u8]) -> bool {
+    let allowed = || {
+        let Some(value) = extension(certificate, EXTENDED_KEY_USAGE)? else { return Some(true) };
+        let (mut usages, _) = expect(SEQUENCE, value)?;
+        while !usages.is_empty() {
+            let (usage, rest) = expect(OBJECT_ID, usages)?;
+            let other = usage.strip_prefix(USAGES);
+            if !matches!(other, Some([last]) if OTHER_USAGES.contains(last)) {
+                return Some(true);
+            }
+            usages = rest;
+        }
+        Some(false)
+    };
+    allowed().unwrap_or(false)
+}
+
+/// The value of an extension: nothing when the certificate has none, `None` when it cannot be read.
+fn extension<'a>(certificate: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
     let (certificate, _) = expect(SEQUENCE, certificate)?;
     let (mut fields, _) = expect(SEQUENCE, certificate)?;
     while !fields.is_empty() {
         let (tag, value, rest) = element(fields)?;
         if tag == EXTENSIONS {
-            return among_extensions(value);
+            return among_extensions(value, wanted);
         }
         fields = rest;
     }
-    Some(false)
+    Some(None)
 }
 
-fn among_extensions(wrapped: &[u8]) -> Option<bool> {
+fn among_extensions<'a>(wrapped: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
     let (mut extensions, _) = expect(SEQUENCE, wrapped)?;
     while !extensions.is_empty() {
         let (extension, rest) = expect(SEQUENCE, extensions)?;
         let (id, mut value) = expect(OBJECT_ID, extension)?;
-        if id == BASIC_CONSTRAINTS {
+        if id == wanted {
             if let Some((_, after)) = expect(BOOLEAN, value) {
                 value = after;
             }
-            let (constraints, _) = expect(OCTET_STRING, value)?;
-            let (constraints, _) = expect(SEQUENCE, constraints)?;
-            return match expect(BOOLEAN, constraints) {
-                Some((value, _)) => Some(value != [0]),
-                None => Some(false),
-            };
+            return Some(Some(expect(OCTET_STRING, value)?.0));
         }
         extensions = rest;
     }
-    Some(false)
+    Some(None)
 }
 
 /// The value of the first element, which must have this tag, and what follows it.

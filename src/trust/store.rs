@@ -79,6 +79,8 @@ pub struct TrustStore {
     statuses: Option<(Statuses, Stale)>,
     /// Withdrawn algorithms count too: for archives.
     archive: bool,
+    /// Judges signers of time stamps, whose usage is judged by who asks.
+    time_stamps: bool,
     suite: Box<dyn Suite>,
     judged: Mutex<HashMap<[u8; 32], Arc<SignerCertificate>>>,
 }
@@ -95,6 +97,7 @@ impl TrustStore {
             crls: Crls::default(),
             statuses: None,
             archive: false,
+            time_stamps: false,
             suite: Box::new(OpenSsl),
             judged: Mutex::default(),
         })
@@ -124,6 +127,13 @@ impl TrustStore {
     #[must_use]
     pub fn for_archives(mut self) -> Self {
         self.archive = true;
+        self
+    }
+
+    /// Judges signers of time stamps, not of documents.
+    #[must_use]
+    pub fn for_time_stamps(mut self) -> Self {
+        self.time_stamps = true;
         self
     }
 
@@ -202,14 +212,8 @@ impl TrustStore {
         if withdrawn && !self.archive {
             return Err(RefusalCode::SigAlgorithm.into());
         }
-        let certificates = &signature.certificates;
-        // Signers put theirs first, or anywhere among those of their authorities.
-        let leaf = certificates
-            .iter()
-            .find(|certificate| certificates.len() == 1 || !der::is_authority(certificate))
-            .or(certificates.first())
-            .ok_or(RefusalCode::SigKeyInfo)?;
-        let signer = self.judge(leaf, certificates, at)?;
+        let leaf = signer_of(&signature.certificates).ok_or(RefusalCode::SigKeyInfo)?;
+        let signer = self.judge(leaf, &signature.certificates, at)?;
         self.suite.verify(
             signature.algorithm,
             &signer.key,
@@ -261,6 +265,9 @@ impl TrustStore {
         }
         let route = self.path(&certificate, &others, at)?;
         judge_purpose(&certificate, leaf)?;
+        if !self.time_stamps && !der::may_sign_documents(leaf) {
+            return Err(RefusalCode::CertConstraint.into());
+        }
         let key = certificate.public_key().map_err(|_| RefusalCode::SigAlgorithm)?;
         Ok(SignerCertificate {
             facts,
@@ -327,6 +334,15 @@ impl TrustStore {
         }
         Ok(store.build())
     }
+}
+
+/// The signer's among the certificates of a signature: signers put theirs first, or anywhere among
+/// those of their authorities.
+pub fn signer_of(certificates: &[Vec<u8>]) -> Option<&Vec<u8>> {
+    let mut others = certificates.iter();
+    others
+        .find(|certificate| certificates.len() == 1 || !der::is_authority(certificate))
+        .or(certificates.first())
 }
 
 /// A signer is not an authority, and its key may sign documents.

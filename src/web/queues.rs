@@ -41,7 +41,8 @@ pub(super) async fn page(State(exchange): State<Exchange>) -> Response {
         Ok(queues) => queues.into_iter().map(|queue| row(queue, now)).collect(),
         Err(error) => {
             tracing::error!(%error, "the queues cannot be read");
-            return (StatusCode::SERVICE_UNAVAILABLE, "Очереди временно недоступны").into_response();
+            return (StatusCode::SERVICE_UNAVAILABLE, "Очереди временно недоступны")
+                .into_response();
         }
     };
     let page = QueuesPage { at: instant(now), queues };
@@ -101,7 +102,8 @@ mod tests {
 
     #[test]
     fn ages_are_told_by_their_largest_units() {
-        let cases = [(5, "5 с"), (65, "1 мин"), (3_700, "1 ч 1 мин"), (90_000, "1 дн. 1 ч"), (-3, "0 с")];
+        let cases =
+            [(5, "5 с"), (65, "1 мин"), (3_700, "1 ч 1 мин"), (90_000, "1 дн. 1 ч"), (-3, "0 с")];
         for (seconds, expected) in cases {
             assert_eq!(age(TimeDelta::seconds(seconds)), expected);
         }

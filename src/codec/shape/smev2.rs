@@ -33,14 +33,22 @@ const SKEW: TimeDelta = TimeDelta::seconds(60);
 
 /// Finds the signatures of a message.
 pub(super) fn plan(root: &Node, at: DateTime<Utc>) -> Result<Plan, Refusal> {
+    operation(root)?;
+    let header = root.child(soap::ENVELOPE, "Header").ok_or(RefusalCode::SigMissing)?;
+    judge_timestamp(security(header)?, at)?;
+    undated(root)
+}
+
+/// The same whenever the message was sent.
+pub(super) fn undated(root: &Node) -> Result<Plan, Refusal> {
     let operation = operation(root)?;
     let header = root.child(soap::ENVELOPE, "Header").ok_or(RefusalCode::SigMissing)?;
     let security = security(header)?;
-    judge_timestamp(security, at)?;
     let header_path: Path =
         ["Envelope", "Header"].map(|local| (soap::ENVELOPE.to_owned(), local.to_owned())).into();
     let body = Spot {
         shared: true,
+        smev: Some(false),
         id_namespace: WSU,
         tokens: Some(tokens(security)?),
         ..Spot::new(Role::System, body_path(), below(&header_path, security))
@@ -94,6 +102,7 @@ pub(super) fn prepared(
     let holder = below_name(&holder.into(), WSSE, "Security");
     let spot = Spot {
         shared: true,
+        smev: Some(false),
         id_namespace: WSU,
         tokens: Some(vec![(TOKEN.to_owned(), certificate_der.to_vec())]),
         ..Spot::new(Role::System, body_path(), holder)
@@ -236,7 +245,7 @@ fn is_app_data(node: &Node) -> bool {
 fn personal(path: &Path, node: &Node) -> Spot {
     let id_namespace = if node.attribute("Id").is_some() { "" } else { WSU };
     let spot = Spot::new(Role::Personal, path.clone(), path.clone());
-    Spot { shared: true, id_namespace, ..spot }
+    Spot { shared: true, smev: Some(false), id_namespace, ..spot }
 }
 
 /// Where an official's signature goes in a message without one: into the only `AppData`.

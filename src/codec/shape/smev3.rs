@@ -31,7 +31,7 @@ pub(super) fn plan(root: &Node) -> Result<Plan, Refusal> {
     let types = version.types.as_str();
     let caller = |signed: (&str, &str)| {
         let holder = below_name(&path, types, "CallerInformationSystemSignature");
-        Spot::new(Role::System, below_name(&path, signed.0, signed.1), holder)
+        spot(Role::System, below_name(&path, signed.0, signed.1), holder)
     };
     let mut plan = Plan::default();
     match operation.local.as_str() {
@@ -70,10 +70,15 @@ pub(super) fn plan(root: &Node) -> Result<Plan, Refusal> {
     Ok(plan)
 }
 
+/// A signature, which has the transform of SMEV.
+fn spot(role: Role, signed: Path, holder: Path) -> Spot {
+    Spot { smev: Some(true), ..Spot::new(role, signed, holder) }
+}
+
 /// The signature of the exchange beside what it signs.
 fn exchange(path: &Path, types: &str, signed: &str) -> Spot {
     let holder = below_name(path, types, "SMEVSignature");
-    Spot::new(Role::Smev, below_name(path, types, signed), holder)
+    spot(Role::Smev, below_name(path, types, signed), holder)
 }
 
 /// What is inside a message of a sender: the id, an official's signature, files.
@@ -115,7 +120,7 @@ fn received(
     let holder = "SenderInformationSystemSignature";
     if inner == "Request" || content.child(types, holder).is_some() {
         let holder = below_name(&path, types, holder);
-        plan.spots.push(Spot::new(Role::System, below(&path, data), holder));
+        plan.spots.push(spot(Role::System, below(&path, data), holder));
     }
     personal(plan, &below(&path, data), data, version);
     attachments(plan, envelope, data, version)
@@ -132,7 +137,7 @@ fn personal(plan: &mut Plan, path: &Path, data: &Node, version: &Version) {
         },
         None => below_name(path, &version.basic, "MessagePrimaryContent"),
     };
-    plan.spots.push(Spot::new(Role::Personal, signed, below(path, holder)));
+    plan.spots.push(spot(Role::Personal, signed, below(path, holder)));
 }
 
 /// Files in the message with the signatures that their headers carry.

@@ -12,7 +12,7 @@ use super::ids::{Ids, identifies};
 use super::parsed::{Parsed, Transform};
 use super::{DSIG, DigestAlgorithm, WSSE};
 use crate::codec::c14n::{Canonicaliser, Inherited, Method};
-use crate::codec::form::{Form, octets};
+use crate::codec::form::{Form, octets_within};
 use crate::codec::xml::{Event, Reader, Start};
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -115,8 +115,8 @@ pub(super) struct Grammar<'r, R> {
     ids: &'r mut Ids,
     /// `SignedInfo` as exclusive canonicalisation has it.
     narrow: Option<Canonicaliser<Vec<u8>>>,
-    /// The same as inclusive canonicalisation has it: every namespace in scope, so that it can be
-    /// made again with a list of prefixes.
+    /// The same with every namespace in scope, so that any form can be made of it; attributes of the
+    /// prefix `xml` above are not yet in it.
     wide: Option<Canonicaliser<Vec<u8>>>,
     /// Canonicalisation of `SignedInfo`.
     own_method: Method,
@@ -235,10 +235,9 @@ impl<R: Read> Grammar<'_, R> {
         let wide = self.wide.take().map(Canonicaliser::into_sink);
         match (wide, std::mem::take(&mut self.own_method)) {
             (None, _) => Ok(narrow.unwrap_or_default()),
-            (Some(wide), method @ Method::Exclusive(_)) => {
-                Ok(octets(&wide, &Form { method, smev: false })?)
+            (Some(wide), method) => {
+                Ok(octets_within(&wide, &Form { method, smev: false }, self.inherited)?)
             }
-            (Some(wide), _) => Ok(wide),
         }
     }
 
@@ -364,8 +363,7 @@ impl<R: Read> Grammar<'_, R> {
         {
             let narrow = Vec::with_capacity(2048);
             self.narrow = Some(Canonicaliser::beside(narrow, Method::default()));
-            let wide = Canonicaliser::within(Vec::new(), Method::Inclusive, self.inherited);
-            self.wide = Some(wide.map_err(|_| RefusalCode::SigC14n)?.alone());
+            self.wide = Some(Canonicaliser::beside(Vec::new(), Method::Inclusive));
         }
         for tape in [&mut self.narrow, &mut self.wide].into_iter().flatten() {
             tape.event(&event, at);

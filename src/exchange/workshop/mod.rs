@@ -181,7 +181,7 @@ pub fn whole(open: Open<'_>) -> Result<Vec<u8>, Refusal> {
     if document.len() as u64 > MAX_MESSAGE {
         return Err(RefusalCode::LimitBytes.into());
     }
-    if document.starts_with(b"--") {
+    if mtom::is_saved(&document) {
         let limits = Limits { comments: true, ..shape::limits() };
         return mtom::saved(document, limits, MAX_MESSAGE);
     }
