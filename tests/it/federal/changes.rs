@@ -42,7 +42,8 @@ async fn a_copy_built_from_pages_alone_equals_the_registry_while_writers_write()
         let mut times: BTreeMap<(String, i64), i64> = BTreeMap::new();
         loop {
             // Never given up half-way: its answer would wait for the next question.
-            let mut asking = std::pin::pin!(next_page(world, &caller, &cursor, 37));
+            let from = cursor.clone();
+            let mut asking = std::pin::pin!(next_page(world, &caller, &from, 37));
             let page = loop {
                 tokio::select! {
                     biased;
