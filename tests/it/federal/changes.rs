@@ -53,7 +53,9 @@ async fn a_copy_built_from_pages_alone_equals_the_registry_while_writers_write()
             };
             assert!(find(&page, "Changes").children.len() <= 37);
             let told = entities(&page);
-            told.keys().for_each(|key| *times.entry(key.clone()).or_default() += 1);
+            for key in told.keys() {
+                *times.entry(key.clone()).or_default() += 1;
+            }
             copy.extend(told);
             cursor = find(&page, "NextCursor").text.clone();
             let Some(since) = written else { continue };
