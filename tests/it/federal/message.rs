@@ -42,6 +42,13 @@ impl Message {
         Self { operation: "SendRequestRequest", signed, data }
     }
 
+    /// A question marked as a test.
+    pub(super) fn test(id: &str, content: &str) -> Self {
+        let Self { operation, signed, data } = Self::ask(id, "", content);
+        let mark = "<t:TestMessage/></t:SenderProvidedRequestData>";
+        Self { operation, signed, data: data.replace("</t:SenderProvidedRequestData>", mark) }
+    }
+
     /// A call for the next answer.
     pub(super) fn pull(selector: &str, node: &str) -> Self {
         let data = format!(

@@ -1,8 +1,12 @@
 //! The federal door over HTTP, on both databases: operations and their faults, the mailbox,
-//! the three questions. Every answer is checked against the schemas we publish.
+//! the questions. Every message taken and every answer is checked against the schemas we publish.
 
 mod changes;
 mod message;
+mod questions;
+mod records;
+mod statistics;
+mod transfers;
 mod world;
 
 use chrono::TimeDelta;

@@ -26,6 +26,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
+use super::message::{Message, content, new_id};
 use crate::interop::python;
 use crate::stack::{Flavour, create_database, drop_database, flavours};
 
@@ -124,16 +125,52 @@ impl World {
         self.admin().register_system(system, &facts).await.unwrap();
     }
 
-    /// Sends a message and keeps the answer for the check against the schemas.
+    /// Sends a message and keeps the answer for the check against the schemas, and what was taken
+    /// as well.
     pub(super) async fn send(&self, message: impl Into<Vec<u8>>) -> Answered {
+        let message: Vec<u8> = message.into();
         let request = self.http.post(self.url()).header("content-type", "text/xml; charset=utf-8");
-        let response = request.body(message.into()).send().await.unwrap();
+        let response = request.body(message.clone()).send().await.unwrap();
         let status = response.status().as_u16();
         let xml = response.text().await.unwrap();
         let number = self.answers.fetch_add(1, Ordering::Relaxed);
-        let file = self.dir.path().join(format!("answers/{number:05}.xml"));
-        fs::write(file, &xml).unwrap();
+        let answers = self.dir.path().join("answers");
+        fs::write(answers.join(format!("{number:05}.xml")), &xml).unwrap();
+        if status == 200 {
+            fs::write(answers.join(format!("{number:05}-taken.xml")), message).unwrap();
+        }
         Answered { status, xml }
+    }
+
+    /// Asks, pulls the answer and confirms it: the content of the answer, or the refusal.
+    pub(super) async fn ask(
+        &self,
+        caller: &Signer,
+        root: &str,
+        inside: &str,
+    ) -> Result<Node, Answered> {
+        let question = content(root, inside);
+        let message = Message::ask(&new_id().to_string(), "", &question).signed(caller);
+        let taken = self.send(message).await;
+        if taken.status != 200 {
+            return Err(taken);
+        }
+        Ok(self.next(caller).await)
+    }
+
+    /// Pulls the next answer and confirms it: its content.
+    pub(super) async fn next(&self, caller: &Signer) -> Node {
+        let answer = self.send(Message::pull("", "").signed(caller)).await.body();
+        let id = &find(find(&answer, "MessageMetadata"), "MessageId").text;
+        self.send(Message::ack(id).signed(caller)).await.body();
+        find(&answer, "MessagePrimaryContent").children[0].clone()
+    }
+
+    /// Registry id of what a supplier calls so, of a kind that belongs to no supplier.
+    pub(super) async fn registered(&self, external_id: &str) -> i64 {
+        let sql = "SELECT entity_id FROM registration WHERE external_id = $1";
+        let row = self.db.query_one(sql, args![external_id]).await.unwrap().unwrap();
+        row.get(0).unwrap()
     }
 
     pub(super) async fn get(&self, path: &str) -> (u16, String) {
@@ -183,6 +220,12 @@ pub(super) fn try_find<'n>(node: &'n Node, local: &str) -> Option<&'n Node> {
             if child.local == local { Some(child) } else { try_find(child, local) }
         },
     )
+}
+
+/// An element without the places where it stood.
+pub(super) fn plain(node: &Node) -> String {
+    let inside: String = node.children.iter().map(plain).collect();
+    format!("<{} {:?}>{}{inside}</>", node.local, node.attributes, node.text)
 }
 
 pub(super) fn validity(from_days: i64, to_days: i64) -> Validity {

@@ -19,7 +19,9 @@ pub fn answer(answer: &Answer) -> String {
     match answer {
         Answer::PersonBySnils { redirects, cards } => {
             write_redirects(&mut out, redirects);
-            cards.iter().for_each(|card| write_card(&mut out, card));
+            for card in cards {
+                write_card(&mut out, card);
+            }
         }
         Answer::FindPerson(candidates) => {
             for candidate in candidates {
@@ -31,29 +33,25 @@ pub fn answer(answer: &Answer) -> String {
         Answer::ChangedSince(page) => {
             write_page(&mut out, Some(&page.next), page.more);
             out.start("Changes");
-            page.entities.iter().for_each(|entity| write_entity(&mut out, entity));
+            write_entities(&mut out, &page.entities);
             out.end();
         }
         Answer::Trajectory { redirects, trajectories } => {
             write_redirects(&mut out, redirects);
-            trajectories.iter().for_each(|one| trajectory::write(&mut out, one));
+            for one in trajectories {
+                trajectory::write(&mut out, one);
+            }
         }
         Answer::TransferRequest(done) | Answer::TransferConfirm(done) => {
             transfer::write(&mut out, done);
         }
         Answer::AssignFederalId(results) => transfer::write_assigned(&mut out, results),
         Answer::Statistics { query, table } => statistics::write_table(&mut out, query, table),
-        Answer::BuildStatistics(Ok(job)) => {
-            out.element("Status", "PROCESS").element("JobID", &job.to_string());
-        }
-        Answer::BuildStatistics(Err(denial)) => {
-            out.element("Status", "REJECT");
-            write_denial(&mut out, *denial);
-        }
+        Answer::BuildStatistics(ordered) => statistics::write_ordered(&mut out, *ordered),
         Answer::BuiltStatistics(built) => statistics::write_built(&mut out, built),
         Answer::Organisations { organisations, next } => {
             write_page(&mut out, next.as_deref(), next.is_some());
-            organisations.iter().for_each(|entity| write_entity(&mut out, entity));
+            write_entities(&mut out, organisations);
         }
         Answer::QueueStatistics => {
             write_no_data(&mut out, "нет данных: очередь на места в реестре не ведётся");
@@ -89,6 +87,12 @@ fn write_card(out: &mut Writer, card: &Card) {
         write_entity(out, entity);
     }
     out.end();
+}
+
+fn write_entities(out: &mut Writer, entities: &[Entity]) {
+    for entity in entities {
+        write_entity(out, entity);
+    }
 }
 
 fn write_entity(out: &mut Writer, entity: &Entity) {
