@@ -169,7 +169,7 @@ fn plan_detached(
     placement: Placement<'_>,
     recipe: &Recipe,
 ) -> Result<Plan, Refusal> {
-    let limits = roomy();
+    let limits = Limits::of_ours();
     let mut reader = Reader::new(xml, limits);
     let mut path = Path::default();
     let (mut target, mut begin, mut end) = (None, 0, None);
@@ -194,23 +194,6 @@ fn plan_detached(
     let end = end.ok_or(RefusalCode::SigCoverage)?;
     let digest = digest_of(xml, place.signed, None, limits, recipe.digest, &recipe.form)?;
     Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
-}
-
-/// Limits of messages that we sign. What was taken of others within theirs is handed on a few elements
-/// deeper, with all namespaces that it had around it declared on one element, and with files of
-/// many megabytes.
-fn roomy() -> Limits {
-    let taken = Limits::default();
-    Limits {
-        depth: 2 * taken.depth,
-        attributes: 2 * taken.attributes,
-        token: 4 * taken.token,
-        text: 32 << 20,
-        namespaces: 2 * taken.namespaces_in_scope,
-        namespaces_in_scope: 4 * taken.namespaces_in_scope,
-        instructions: 1 << 16,
-        ..taken
-    }
 }
 
 fn id(start: Start<'_>) -> Option<&str> {
