@@ -31,6 +31,7 @@ use crate::model::clock::Clock;
 use crate::model::refusal::Refusal;
 use crate::storage::db::{Db, DbError};
 use crate::storage::federal as registry;
+use crate::storage::federal_system::FederalSystem;
 use crate::storage::ids::Ids;
 use crate::storage::mailbox::MailboxError;
 
@@ -179,13 +180,22 @@ impl Desk {
         Ok((fresh.members.kind(namespace, local), Arc::clone(&fresh.members)))
     }
 
+    /// The system of this number. What was registered within the last second is looked for once more.
+    async fn system(&self, number: i64) -> Result<Option<Arc<FederalSystem>>, TakeError> {
+        let picture = self.picture().await.map_err(TakeError::Members)?;
+        if let Some(known) = picture.members.system(number) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let fresh = self.0.parties.snapshot().await.map_err(TakeError::Members)?;
+        Ok(fresh.members.system(number).map(Arc::clone))
+    }
+
     /// The system of this number, by the names it has in the exchange.
     ///
     /// # Errors
     /// [`TakeError::Members`].
-    pub async fn participant(&self, system: i64) -> Result<Participant, TakeError> {
-        let picture = self.picture().await.map_err(TakeError::Members)?;
-        let known = picture.members.system(system);
+    pub async fn participant(&self, number: i64) -> Result<Participant, TakeError> {
+        let known = self.system(number).await?;
         let (mnemonic, name) =
             known.map(|known| (known.mnemonic.clone(), known.name.clone())).unwrap_or_default();
         Ok(Participant { mnemonic, name })
