@@ -152,6 +152,7 @@ fn refused(error: TakeError, id: uuid::Uuid, root: &Node, method: &str) -> Failu
         TakeError::UnknownKind => {
             Fault::BusinessDataTypeIsNotSupported { namespace, element, text: None }.into()
         }
+        TakeError::NoProvider => Fault::RecipientIsNotFound { namespace, element }.into(),
         TakeError::NotARequest => {
             let text = format!(
                 "Попытка послать сообщение {{{namespace}}}{element} через метод {method}, в то время \

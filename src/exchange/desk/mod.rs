@@ -95,6 +95,9 @@ pub enum TakeError {
     /// No kind of messages has this root element.
     #[error("there is no kind of messages with this root element")]
     UnknownKind,
+    /// Who answers this has been denied access.
+    #[error("who answers this is blocked")]
+    NoProvider,
     /// The root element is that of an answer.
     #[error("the root element is that of an answer")]
     NotARequest,

@@ -36,8 +36,9 @@ impl Desk {
         match kind.provider {
             Provider::Us(topic) => self.answer(caller, sent, topic, kind).await,
             Provider::System(provider) => {
-                let name = members.system(provider).map(|known| known.mnemonic.clone());
-                self.hand_on(caller, sent, kind, provider, name.unwrap_or_default()).await
+                let known = members.system(provider).filter(|known| known.active);
+                let name = known.ok_or(TakeError::NoProvider)?.mnemonic.clone();
+                self.hand_on(caller, sent, kind, provider, name).await
             }
         }
     }
