@@ -66,8 +66,11 @@ impl Desk {
             Content::Primary(root) => {
                 let picture = self.picture().await.map_err(TakeError::Members)?;
                 let (namespace, local) = (&root.namespace, &root.local);
-                let right = picture.members.answers(&request.message_type, namespace, local);
-                if right { Ok(()) } else { Err(TakeError::AnotherKind) }
+                if picture.members.answers(&request.message_type, namespace, local) {
+                    return Ok(());
+                }
+                let (kind, _) = self.kind(namespace, local).await?;
+                Err(kind.map_or(TakeError::UnknownKind, |_| TakeError::AnotherKind))
             }
             Content::OfTheExchange => Err(TakeError::AnotherKind),
             Content::Rejected(_) | Content::Progress(_) => Ok(()),
