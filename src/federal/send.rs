@@ -6,7 +6,7 @@ use crate::codec::excerpt::excerpt;
 use crate::codec::node::{Flaw, Node};
 use crate::codec::shape::{Plan, Role};
 use crate::codec::smev3::{
-    Attachment, Content, Fault, Metadata, Participant, Send, SendRequest, SendResponse, Version,
+    Content, Fault, Metadata, Participant, Send, SendRequest, SendResponse, Version,
     send_answer,
 };
 use crate::codec::soap;
@@ -27,7 +27,7 @@ impl Door {
         message: &Message<'_>,
         request: Send<SendRequest>,
     ) -> Result<Reply, Failure> {
-        coordinate(&request.headers, &request.attachments)?;
+        coordinate(&request)?;
         let (caller, plan) = self.caller(message).await?;
         let now = self.desk.now();
         let message_id = message_id::judge(&request.message_id, now, &self.settings)?;
@@ -47,7 +47,7 @@ impl Door {
         message: &Message<'_>,
         request: Send<SendResponse>,
     ) -> Result<Reply, Failure> {
-        coordinate(&request.headers, &request.attachments)?;
+        coordinate(&request)?;
         let (caller, plan) = self.caller(message).await?;
         let message_id = message_id::judge(&request.message_id, self.desk.now(), &self.settings)?;
         let to = request.data.to.clone();
@@ -93,8 +93,15 @@ impl Door {
     }
 }
 
-/// Whether each file has one header, and there are not too many bytes.
-fn coordinate(headers: &[String], files: &[Attachment]) -> Result<(), Fault> {
+/// Whether each file has one header, and there are not too many bytes; and none is in a store, of
+/// which we have none.
+fn coordinate<D>(message: &Send<D>) -> Result<(), Fault> {
+    let (headers, files) = (&message.headers, &message.attachments);
+    if !message.references.is_empty() {
+        let id = &message.message_id;
+        let text = format!("Некорректная информация о фтп вложениях; message id = {id}");
+        return Err(Fault::AttachmentUnknown(text));
+    }
     let (attachments, count) = (files.len(), headers.len());
     if attachments != count {
         return Err(Fault::AttachmentContentMiscoordination { attachments, headers: count });
