@@ -6,8 +6,7 @@ use crate::codec::excerpt::excerpt;
 use crate::codec::node::{Flaw, Node};
 use crate::codec::shape::{Plan, Role};
 use crate::codec::smev3::{
-    Content, Fault, Metadata, Participant, Send, SendRequest, SendResponse, Version,
-    send_answer,
+    Content, Fault, Metadata, Participant, Send, SendRequest, SendResponse, Version, send_answer,
 };
 use crate::codec::soap;
 use crate::codec::xmldsig::{DSIG, Name};
