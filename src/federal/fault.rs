@@ -144,10 +144,13 @@ impl From<CallerError> for Failure {
             CallerError::Signature(role, refusal, facts) => {
                 signature(role, &refusal, facts.as_deref())
             }
-            CallerError::File(id, refusal) => {
-                let text = format!("Проверка подписи на вложении {id}: {}", refusal.code.text());
-                Fault::SignatureVerification(SignatureFault::SignatureIsInvalid, text).into()
-            }
+            CallerError::File(id, refusal) => match signature_fault(refusal.code) {
+                Some(fault) => {
+                    let text = format!("Проверка подписи на вложении {id}: {}", refusal.code.text());
+                    Fault::SignatureVerification(fault, text).into()
+                }
+                None => Self::Ours(Box::new(refusal)),
+            },
             CallerError::NotRegistered => Self::Fault(Fault::SenderIsNotRegistered),
             CallerError::Blocked(_) => Self::Fault(Fault::AccessDenied),
         }
@@ -169,32 +172,38 @@ fn place(place: Place) -> String {
 
 /// The fault for a signature that does not stand.
 fn signature(role: Role, refusal: &Refusal, facts: Option<&Facts>) -> Failure {
+    let Some(fault) = signature_fault(refusal.code) else {
+        return Failure::Ours(Box::new(refusal.clone()));
+    };
+    let text = match fault {
+        SignatureFault::NoSignatureFound => format!("Отсутствует {}", role.name()),
+        SignatureFault::CertificateIsExpired => expired(facts),
+        SignatureFault::CertificateIsNotFound => refusal.code.text().to_owned(),
+        SignatureFault::PoorSoapEnvelopeFormat
+        | SignatureFault::IncorrectSignatureTarget
+        | SignatureFault::SignatureIsInvalid => unmatched(role, refusal),
+    };
+    Failure::Fault(Fault::SignatureVerification(fault, text))
+}
+
+/// What is wrong with a signature, in the words of the protocol; `None` when the reason is ours.
+fn signature_fault(code: RefusalCode) -> Option<SignatureFault> {
     use RefusalCode as Code;
-    let (fault, text) = match refusal.code {
-        Code::SigMissing => {
-            (SignatureFault::NoSignatureFound, format!("Отсутствует {}", role.name()))
-        }
+    Some(match code {
+        Code::SigMissing => SignatureFault::NoSignatureFound,
+        Code::SigStructure => SignatureFault::PoorSoapEnvelopeFormat,
         Code::SigWrapping | Code::SigReference | Code::SigCoverage | Code::SigDuplicateId => {
-            (SignatureFault::IncorrectSignatureTarget, unmatched(role, refusal))
+            SignatureFault::IncorrectSignatureTarget
         }
-        Code::SigStructure
-        | Code::SigAlgorithm
-        | Code::SigTransform
-        | Code::SigLimit
-        | Code::SigDigest
-        | Code::SigValue => (SignatureFault::SignatureIsInvalid, unmatched(role, refusal)),
-        Code::CertExpired => (SignatureFault::CertificateIsExpired, expired(facts)),
+        Code::CertExpired => SignatureFault::CertificateIsExpired,
         Code::SigKeyInfo
         | Code::CertUntrusted
         | Code::CertRevoked
         | Code::CertConstraint
-        | Code::CertUnknown => {
-            (SignatureFault::CertificateIsNotFound, refusal.code.text().to_owned())
-        }
-        _ if refusal.code.status() >= 500 => return Failure::Ours(Box::new(refusal.clone())),
-        _ => (SignatureFault::SignatureIsInvalid, unmatched(role, refusal)),
-    };
-    Failure::Fault(Fault::SignatureVerification(fault, text))
+        | Code::CertUnknown => SignatureFault::CertificateIsNotFound,
+        _ if code.status() >= 500 => return None,
+        _ => SignatureFault::SignatureIsInvalid,
+    })
 }
 
 fn unmatched(role: Role, refusal: &Refusal) -> String {
