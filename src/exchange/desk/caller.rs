@@ -59,9 +59,12 @@ impl Desk {
             self.signer(message, spot, &picture.trust, limits)?;
         }
         for file in &plan.attachments {
-            let Some(signature) = &file.signature else { continue };
+            let unproved = |refusal| CallerError::File(file.id.clone(), refusal);
+            // Files stand beside the signed data: nothing else covers them.
+            let signature = file.signature.as_ref();
+            let signature = signature.ok_or_else(|| unproved(RefusalCode::SigMissing.into()))?;
             let judged = picture.trust.verify_file(signature, &file.content, self.now());
-            judged.map_err(|refusal| CallerError::File(file.id.clone(), refusal))?;
+            judged.map_err(unproved)?;
         }
         let facts = &signer.facts;
         let mut known = picture.members.signer(&facts.sha256).map(Arc::clone);
