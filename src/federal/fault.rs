@@ -2,18 +2,18 @@
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
+use chrono::{DateTime, Utc};
 
 use crate::codec::node::Flaw;
 use crate::codec::shape::Role;
 use crate::codec::smev3::{ContentError, Fault, ReadError, SignatureFault, Version};
 use crate::codec::soap::{self, FaultCode, SoapError};
-use crate::exchange::desk::{CallerError, TakeError};
+use crate::exchange::desk::{CallerError, OutOfDate, TakeError};
 use crate::exchange::seal::SealError;
 use crate::federal::respond;
 use crate::http::problem::{self, RequestId};
 use crate::model::refusal::{Place, Refusal, RefusalCode};
 use crate::storage::mailbox::MailboxError;
-use crate::trust::certificate::Facts;
 
 /// Why an operation was not carried out.
 #[derive(Debug)]
@@ -141,9 +141,7 @@ impl From<SealError> for Failure {
 impl From<CallerError> for Failure {
     fn from(error: CallerError) -> Self {
         match error {
-            CallerError::Signature(role, refusal, facts) => {
-                signature(role, &refusal, facts.as_deref())
-            }
+            CallerError::Signature(role, refusal, dates) => signature(role, &refusal, dates),
             CallerError::File(id, refusal) => match signature_fault(refusal.code) {
                 Some(fault) => {
                     let text = format!("Проверка подписи на вложении {id}: {}", refusal.code.text());
@@ -171,13 +169,13 @@ fn place(place: Place) -> String {
 }
 
 /// The fault for a signature that does not stand.
-fn signature(role: Role, refusal: &Refusal, facts: Option<&Facts>) -> Failure {
+fn signature(role: Role, refusal: &Refusal, dates: Option<OutOfDate>) -> Failure {
     let Some(fault) = signature_fault(refusal.code) else {
         return Failure::Ours(Box::new(refusal.clone()));
     };
     let text = match fault {
         SignatureFault::NoSignatureFound => format!("Отсутствует {}", role.name()),
-        SignatureFault::CertificateIsExpired => expired(facts),
+        SignatureFault::CertificateIsExpired => out_of_date(dates),
         SignatureFault::CertificateIsNotFound => refusal.code.text().to_owned(),
         SignatureFault::PoorSoapEnvelopeFormat
         | SignatureFault::IncorrectSignatureTarget
@@ -212,12 +210,15 @@ fn unmatched(role: Role, refusal: &Refusal) -> String {
     format!("{role} не соответствует подписанным данным: {why}{at}")
 }
 
-fn expired(facts: Option<&Facts>) -> String {
-    match facts {
-        Some(facts) => format!(
-            "Срок действия сертификата истёк. Сертификат действителен до {}",
-            facts.not_after.format("%d.%m.%Y %H:%M:%S UTC")
-        ),
+fn out_of_date(dates: Option<OutOfDate>) -> String {
+    let told = |at: DateTime<Utc>| at.format("%d.%m.%Y %H:%M:%S UTC");
+    match dates {
+        Some(OutOfDate::Ended(at)) => {
+            format!("Срок действия сертификата истёк. Сертификат действителен до {}", told(at))
+        }
+        Some(OutOfDate::NotBegun(at)) => {
+            format!("Срок действия сертификата не начался. Сертификат действителен с {}", told(at))
+        }
         None => "Срок действия сертификата истёк.".to_owned(),
     }
 }

@@ -35,7 +35,7 @@ use crate::storage::federal_system::FederalSystem;
 use crate::storage::ids::Ids;
 use crate::storage::mailbox::MailboxError;
 
-pub use caller::{Caller, CallerError};
+pub use caller::{Caller, CallerError, OutOfDate};
 pub use deliver::Delivered;
 pub use late::run as give_up_late;
 
