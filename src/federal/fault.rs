@@ -144,7 +144,11 @@ impl From<CallerError> for Failure {
             CallerError::Signature(role, refusal, dates) => signature(role, &refusal, dates),
             CallerError::File(id, refusal) => match signature_fault(refusal.code) {
                 Some(fault) => {
-                    let text = format!("Проверка подписи на вложении {id}: {}", refusal.code.text());
+                    let why = match fault {
+                        SignatureFault::NoSignatureFound => "подпись отсутствует",
+                        _ => refusal.code.text(),
+                    };
+                    let text = format!("Проверка подписи на вложении {id}: {why}");
                     Fault::SignatureVerification(fault, text).into()
                 }
                 None => Self::Ours(Box::new(refusal)),
@@ -199,6 +203,8 @@ fn signature_fault(code: RefusalCode) -> Option<SignatureFault> {
         | Code::CertRevoked
         | Code::CertConstraint
         | Code::CertUnknown => SignatureFault::CertificateIsNotFound,
+        // To be sent again when the list of revoked certificates is there.
+        Code::CertStatus => return None,
         _ if code.status() >= 500 => return None,
         _ => SignatureFault::SignatureIsInvalid,
     })
