@@ -99,10 +99,8 @@ impl<R: Read> Envelope<R> {
 /// Reads the root: from here on answers are faults, if it is ours.
 fn recognise<R: Read>(reader: &mut Reader<R>) -> Result<(), SoapError> {
     // A document type is what SOAP itself forbids a message (SOAP 1.1, 3): whoever sends one speaks SOAP.
-    let unrecognised = |refusal: Refusal| SoapError {
-        recognised: refusal.code == RefusalCode::XmlDtd,
-        refusal,
-    };
+    let unrecognised =
+        |refusal: Refusal| SoapError { recognised: refusal.code == RefusalCode::XmlDtd, refusal };
     let place = reader.position();
     let root = match reader.next().map_err(|error| unrecognised(error.into()))? {
         Event::Start(start) if start.is(ENVELOPE, "Envelope") => return Ok(()),
