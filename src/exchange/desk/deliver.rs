@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::post::{Ack, Deed};
 use super::{Caller, Desk, TakeError, reply_to};
-use crate::codec::smev3::Version;
+use crate::codec::smev3::{Version, translate};
 use crate::exchange::question::QuestionError;
 use crate::storage::federal_system::FederalSystem;
 use crate::storage::mailbox::{self, Leased, MailboxError, Queue, Selector};
@@ -79,7 +79,7 @@ impl Desk {
             Some(id) => self.system(id).await?,
             None => None,
         };
-        let provided = written.translate(content, version);
+        let provided = translate(content, written, version);
         // What we said ourselves we say again.
         let signature = match leased.sender {
             None if written != version => Some(self.seal().provided(version, &provided)?),
