@@ -37,7 +37,8 @@ impl Desk {
             message_type: None,
         };
         if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
-            return Err(TakeError::QueueFull("response".to_owned()));
+            let owner = self.participant(request.system).await?.mnemonic;
+            return Err(TakeError::QueueFull(format!("{owner}.response")));
         }
         let last = !matches!(sent.message.data.content, Content::Progress(_));
         let message = self.answer_of(caller, sent, &request).await?;
