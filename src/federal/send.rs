@@ -36,8 +36,12 @@ impl Door {
         let root = request.data.content.clone();
         let sent = sent(message, &plan, message_id, request)?;
         let taken = self.desk.send_request(&caller, sent).await;
-        let sent_at = taken.map_err(|error| refused(error, message_id, &root, "sendRequest"))?;
-        let recipient = self.desk.seal().own().clone();
+        let taken = taken.map_err(|error| refused(error, message_id, &root, "sendRequest"));
+        let (sent_at, provider) = taken?;
+        let recipient = match provider {
+            Some(provider) => self.desk.participant(provider).await?,
+            None => self.desk.seal().own().clone(),
+        };
         self.confirm(message.version, "SendRequest", message_id, &caller, &recipient, sent_at)
     }
 

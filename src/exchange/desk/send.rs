@@ -12,7 +12,7 @@ use crate::storage::audit::Act;
 use crate::storage::mailbox::{self, Message, Queue, Request, Selector};
 
 impl Desk {
-    /// Takes a request. Returns when it was taken.
+    /// Takes a request. Returns when it was taken and which system gets it; none when we have answered.
     ///
     /// # Errors
     /// [`TakeError`]; nothing is stored then.
@@ -20,7 +20,7 @@ impl Desk {
         &self,
         caller: &Caller,
         sent: Sent<Send<SendRequest>>,
-    ) -> Result<DateTime<Utc>, TakeError> {
+    ) -> Result<(DateTime<Utc>, Option<i64>), TakeError> {
         let content = &sent.message.data.content;
         let (kind, members) = self.kind(&content.namespace, &content.local).await?;
         let kind = kind.ok_or(TakeError::UnknownKind)?;
@@ -34,11 +34,15 @@ impl Desk {
             return Err(TakeError::AlreadySent);
         }
         match kind.provider {
-            Provider::Us(topic) => self.answer(caller, sent, topic, kind).await,
+            Provider::Us(topic) => {
+                let taken_at = self.answer(caller, sent, topic, kind).await?;
+                Ok((taken_at, None))
+            }
             Provider::System(provider) => {
                 let known = members.system(provider).filter(|known| known.active);
                 let name = known.ok_or(TakeError::NoProvider)?.mnemonic.clone();
-                self.hand_on(caller, sent, kind, provider, name).await
+                let taken_at = self.hand_on(caller, sent, kind, provider, name).await?;
+                Ok((taken_at, Some(provider)))
             }
         }
     }
