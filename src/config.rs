@@ -380,6 +380,29 @@ mod tests {
     }
 
     #[test]
+    fn the_example_has_every_key_and_says_the_defaults() {
+        let text = include_str!("../deploy/config.example.toml");
+        let folder = tempfile::tempdir().unwrap();
+        let load = |text: &str| {
+            let file = folder.path().join("config.toml");
+            fs::write(&file, text).unwrap();
+            Config::read(Some(&file), HashMap::new())
+        };
+        let told = format!("{:?}", load(text).unwrap());
+        assert_eq!(told, format!("{:?}", read(&[]).unwrap()));
+        // Behind a single # stand keys that exist.
+        for line in text.lines().filter_map(|line| line.strip_prefix('#')) {
+            let Some((key, _)) = line.split_once(" = ") else { continue };
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
+            if key.chars().all(plain) {
+                let with = text.replacen(&format!("#{line}"), line, 1);
+                let error = load(&with).err().map(|error| format!("{error:#}"));
+                assert!(error.is_none_or(|error| !error.contains("unknown field")), "{key}");
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_named() {
         let error = read(&[("KONTINGENT_DATABASE__URI", "x")]).unwrap_err();
         assert!(format!("{error:#}").contains("uri"), "{error:#}");

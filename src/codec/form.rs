@@ -132,7 +132,7 @@ pub fn write_form(
 /// # Errors
 /// Those of [`write_form`].
 pub fn octets_within(document: &[u8], form: &Form, above: &Inherited) -> Result<Vec<u8>, Refusal> {
-    let limits = Limits { instructions: u32::MAX, text: u64::MAX, ..Limits::default() };
+    let limits = Limits { text: u64::MAX, ..Limits::of_ours() };
     let mut reader = Reader::new(document, limits);
     let mut writer = FormWriter::within(Vec::new(), form, above)?;
     loop {

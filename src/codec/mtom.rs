@@ -142,10 +142,7 @@ impl Related {
         if self.start.as_deref() == Some(id) || content_id(&part) != Some(id) {
             return Err(broken("вторая часть — не та, на которую ссылается xop:Include"));
         }
-        if header(&part, "content-type").is_some_and(|kind| kind.starts_with("multipart/")) {
-            return Err(broken("вложенный multipart"));
-        }
-        binary(&part)?;
+        plain(&part)?;
         Ok(stream::try_unfold(Some((self, part)), |state| async {
             let Some((related, mut part)) = state else { return Ok(None) };
             if let Some(piece) = related.piece(&mut part).await? {
@@ -172,7 +169,7 @@ impl Related {
             if twice || self.start.as_ref() == Some(&id) || parts.len() == MOST_PARTS {
                 return Err(broken("две части с одним Content-ID, или частей слишком много"));
             }
-            binary(&part)?;
+            plain(&part)?;
             let mut bytes = Vec::new();
             while let Some(piece) = self.piece(&mut part).await? {
                 left = left.checked_sub(piece.len() as u64).ok_or(RefusalCode::LimitBytes)?;
@@ -227,6 +224,14 @@ fn content_id<'a>(part: &'a Field<'static>) -> Option<&'a str> {
 fn bare(id: &str) -> &str {
     let id = id.trim();
     id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(id)
+}
+
+/// Refuses a part that holds parts, or comes in a transfer encoding.
+fn plain(part: &Field<'static>) -> Result<(), Refusal> {
+    if header(part, "content-type").is_some_and(|kind| kind.starts_with("multipart/")) {
+        return Err(broken("вложенный multipart"));
+    }
+    binary(part)
 }
 
 /// Refuses a part that comes in a transfer encoding.
@@ -346,8 +351,14 @@ mod tests {
         let whole = Ok("<Envelope>Ynl0ZXMNCi0tTUlNIG9mIGl0</Envelope>".to_owned());
         assert_eq!(saved(&[&root, PART]), whole);
         let more = PART.replace("a@x", "b@x");
-        for parts in [&[&root[..]][..], &[&root, PART, PART], &[&root, PART, &more], &[ROOT, PART]]
-        {
+        let nested = PART.replace("application/octet-stream", "multipart/mixed");
+        for parts in [
+            &[&root[..]][..],
+            &[&root, PART, PART],
+            &[&root, PART, &more],
+            &[ROOT, PART],
+            &[&root, &nested],
+        ] {
             assert_eq!(saved(parts), Err(RefusalCode::Mime));
         }
     }

@@ -98,7 +98,9 @@ impl<R: Read> Envelope<R> {
 
 /// Reads the root: from here on answers are faults, if it is ours.
 fn recognise<R: Read>(reader: &mut Reader<R>) -> Result<(), SoapError> {
-    let unrecognised = |refusal| SoapError { refusal, recognised: false };
+    // A document type is what SOAP itself forbids a message (SOAP 1.1, 3): whoever sends one speaks SOAP.
+    let unrecognised =
+        |refusal: Refusal| SoapError { recognised: refusal.code == RefusalCode::XmlDtd, refusal };
     let place = reader.position();
     let root = match reader.next().map_err(|error| unrecognised(error.into()))? {
         Event::Start(start) if start.is(ENVELOPE, "Envelope") => return Ok(()),
@@ -282,6 +284,7 @@ mod tests {
         let other = "<e:Envelope xmlns:e='http://www.w3.org/2003/05/soap-envelope'/>";
         assert_eq!(open(other), Err("SOAP_VERSION true".to_owned()));
         assert_eq!(open("<html/>"), Err("SOAP_STRUCTURE false".to_owned()));
+        assert_eq!(open("<!DOCTYPE a [<!ENTITY e 'e'>]><a/>"), Err("XML_DTD true".to_owned()));
         assert_eq!(open("GET"), Err("XML_MALFORMED false".to_owned()));
         assert_eq!(open(&soap("<s:Body><x:Ping></s:Body>")), Err("XML_MALFORMED true".to_owned()));
     }

@@ -7,7 +7,7 @@ use crate::federal::{Door, Message, Reply};
 
 impl Door {
     pub(super) async fn ack(&self, message: &Message<'_>, request: Ack) -> Result<Reply, Failure> {
-        let (caller, _) = self.caller(message).await?;
+        let caller = self.owner(message).await?;
         let known = match parse_uuid(&request.message_id) {
             Some(id) => self.desk.acknowledge(&caller, id, request.accepted).await?,
             None => false,

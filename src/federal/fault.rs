@@ -2,18 +2,18 @@
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
+use chrono::{DateTime, Utc};
 
 use crate::codec::node::Flaw;
 use crate::codec::shape::Role;
 use crate::codec::smev3::{ContentError, Fault, ReadError, SignatureFault, Version};
 use crate::codec::soap::{self, FaultCode, SoapError};
-use crate::exchange::desk::{CallerError, TakeError};
+use crate::exchange::desk::{CallerError, OutOfDate, TakeError};
 use crate::exchange::seal::SealError;
 use crate::federal::respond;
 use crate::http::problem::{self, RequestId};
 use crate::model::refusal::{Place, Refusal, RefusalCode};
 use crate::storage::mailbox::MailboxError;
-use crate::trust::certificate::Facts;
 
 /// Why an operation was not carried out.
 #[derive(Debug)]
@@ -141,13 +141,18 @@ impl From<SealError> for Failure {
 impl From<CallerError> for Failure {
     fn from(error: CallerError) -> Self {
         match error {
-            CallerError::Signature(role, refusal, facts) => {
-                signature(role, &refusal, facts.as_deref())
-            }
-            CallerError::File(id, refusal) => {
-                let text = format!("Проверка подписи на вложении {id}: {}", refusal.code.text());
-                Fault::SignatureVerification(SignatureFault::SignatureIsInvalid, text).into()
-            }
+            CallerError::Signature(role, refusal, dates) => signature(role, &refusal, dates),
+            CallerError::File(id, refusal) => match signature_fault(refusal.code) {
+                Some(fault) => {
+                    let why = match fault {
+                        SignatureFault::NoSignatureFound => "подпись отсутствует",
+                        _ => refusal.code.text(),
+                    };
+                    let text = format!("Проверка подписи на вложении {id}: {why}");
+                    Fault::SignatureVerification(fault, text).into()
+                }
+                None => Self::Ours(Box::new(refusal)),
+            },
             CallerError::NotRegistered => Self::Fault(Fault::SenderIsNotRegistered),
             CallerError::Blocked(_) => Self::Fault(Fault::AccessDenied),
         }
@@ -168,33 +173,41 @@ fn place(place: Place) -> String {
 }
 
 /// The fault for a signature that does not stand.
-fn signature(role: Role, refusal: &Refusal, facts: Option<&Facts>) -> Failure {
+fn signature(role: Role, refusal: &Refusal, dates: Option<OutOfDate>) -> Failure {
+    let Some(fault) = signature_fault(refusal.code) else {
+        return Failure::Ours(Box::new(refusal.clone()));
+    };
+    let text = match fault {
+        SignatureFault::NoSignatureFound => format!("Отсутствует {}", role.name()),
+        SignatureFault::CertificateIsExpired => out_of_date(dates),
+        SignatureFault::CertificateIsNotFound => refusal.code.text().to_owned(),
+        SignatureFault::PoorSoapEnvelopeFormat
+        | SignatureFault::IncorrectSignatureTarget
+        | SignatureFault::SignatureIsInvalid => unmatched(role, refusal),
+    };
+    Failure::Fault(Fault::SignatureVerification(fault, text))
+}
+
+/// What is wrong with a signature, in the words of the protocol; `None` when the reason is ours.
+fn signature_fault(code: RefusalCode) -> Option<SignatureFault> {
     use RefusalCode as Code;
-    let (fault, text) = match refusal.code {
-        Code::SigMissing => {
-            (SignatureFault::NoSignatureFound, format!("Отсутствует {}", role.name()))
-        }
+    Some(match code {
+        Code::SigMissing => SignatureFault::NoSignatureFound,
+        Code::SigStructure => SignatureFault::PoorSoapEnvelopeFormat,
         Code::SigWrapping | Code::SigReference | Code::SigCoverage | Code::SigDuplicateId => {
-            (SignatureFault::IncorrectSignatureTarget, unmatched(role, refusal))
+            SignatureFault::IncorrectSignatureTarget
         }
-        Code::SigStructure
-        | Code::SigAlgorithm
-        | Code::SigTransform
-        | Code::SigLimit
-        | Code::SigDigest
-        | Code::SigValue => (SignatureFault::SignatureIsInvalid, unmatched(role, refusal)),
-        Code::CertExpired => (SignatureFault::CertificateIsExpired, expired(facts)),
+        Code::CertExpired => SignatureFault::CertificateIsExpired,
         Code::SigKeyInfo
         | Code::CertUntrusted
         | Code::CertRevoked
         | Code::CertConstraint
-        | Code::CertUnknown => {
-            (SignatureFault::CertificateIsNotFound, refusal.code.text().to_owned())
-        }
-        _ if refusal.code.status() >= 500 => return Failure::Ours(Box::new(refusal.clone())),
-        _ => (SignatureFault::SignatureIsInvalid, unmatched(role, refusal)),
-    };
-    Failure::Fault(Fault::SignatureVerification(fault, text))
+        | Code::CertUnknown => SignatureFault::CertificateIsNotFound,
+        // To be sent again when the list of revoked certificates is there.
+        Code::CertStatus => return None,
+        _ if code.status() >= 500 => return None,
+        _ => SignatureFault::SignatureIsInvalid,
+    })
 }
 
 fn unmatched(role: Role, refusal: &Refusal) -> String {
@@ -203,12 +216,15 @@ fn unmatched(role: Role, refusal: &Refusal) -> String {
     format!("{role} не соответствует подписанным данным: {why}{at}")
 }
 
-fn expired(facts: Option<&Facts>) -> String {
-    match facts {
-        Some(facts) => format!(
-            "Срок действия сертификата истёк. Сертификат действителен до {}",
-            facts.not_after.format("%d.%m.%Y %H:%M:%S UTC")
-        ),
+fn out_of_date(dates: Option<OutOfDate>) -> String {
+    let told = |at: DateTime<Utc>| at.format("%d.%m.%Y %H:%M:%S UTC");
+    match dates {
+        Some(OutOfDate::Ended(at)) => {
+            format!("Срок действия сертификата истёк. Сертификат действителен до {}", told(at))
+        }
+        Some(OutOfDate::NotBegun(at)) => {
+            format!("Срок действия сертификата не начался. Сертификат действителен с {}", told(at))
+        }
         None => "Срок действия сертификата истёк.".to_owned(),
     }
 }

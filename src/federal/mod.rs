@@ -24,7 +24,7 @@ use mime::Mime;
 
 use crate::codec::mtom::{self, Related};
 use crate::codec::shape::{self, Plan};
-use crate::codec::smev3::{self, Request, Version};
+use crate::codec::smev3::{self, Fault, Request, Version};
 use crate::codec::soap;
 use crate::codec::xml;
 use crate::exchange::desk::{Caller, Desk};
@@ -180,6 +180,16 @@ impl Door {
             Request::GetStatus => self.get_status(message).await,
             Request::Ack(request) => self.ack(message, request).await,
             Request::Statistics(request) => self.statistics(message, request).await,
+        }
+    }
+
+    /// The system that signed a message about its own queues. Such operations have no AccessDenied in
+    /// their descriptions: who is blocked is no system of the exchange.
+    async fn owner(&self, message: &Message<'_>) -> Result<Caller, Failure> {
+        match self.caller(message).await {
+            Ok((caller, _)) => Ok(caller),
+            Err(Failure::Fault(Fault::AccessDenied)) => Err(Fault::SenderIsNotRegistered.into()),
+            Err(failure) => Err(failure),
         }
     }
 

@@ -6,8 +6,7 @@ use crate::codec::excerpt::excerpt;
 use crate::codec::node::{Flaw, Node};
 use crate::codec::shape::{Plan, Role};
 use crate::codec::smev3::{
-    Attachment, Content, Fault, Metadata, Participant, Send, SendRequest, SendResponse, Version,
-    send_answer,
+    Content, Fault, Metadata, Participant, Send, SendRequest, SendResponse, Version, send_answer,
 };
 use crate::codec::soap;
 use crate::codec::xmldsig::{DSIG, Name};
@@ -27,7 +26,7 @@ impl Door {
         message: &Message<'_>,
         request: Send<SendRequest>,
     ) -> Result<Reply, Failure> {
-        coordinate(&request.headers, &request.attachments)?;
+        coordinate(&request)?;
         let (caller, plan) = self.caller(message).await?;
         let now = self.desk.now();
         let message_id = message_id::judge(&request.message_id, now, &self.settings)?;
@@ -37,8 +36,12 @@ impl Door {
         let root = request.data.content.clone();
         let sent = sent(message, &plan, message_id, request)?;
         let taken = self.desk.send_request(&caller, sent).await;
-        let sent_at = taken.map_err(|error| refused(error, message_id, &root, "sendRequest"))?;
-        let recipient = self.desk.seal().own().clone();
+        let taken = taken.map_err(|error| refused(error, message_id, &root, "sendRequest"));
+        let (sent_at, provider) = taken?;
+        let recipient = match provider {
+            Some(provider) => self.desk.participant(provider).await?,
+            None => self.desk.seal().own().clone(),
+        };
         self.confirm(message.version, "SendRequest", message_id, &caller, &recipient, sent_at)
     }
 
@@ -47,7 +50,7 @@ impl Door {
         message: &Message<'_>,
         request: Send<SendResponse>,
     ) -> Result<Reply, Failure> {
-        coordinate(&request.headers, &request.attachments)?;
+        coordinate(&request)?;
         let (caller, plan) = self.caller(message).await?;
         let message_id = message_id::judge(&request.message_id, self.desk.now(), &self.settings)?;
         let to = request.data.to.clone();
@@ -94,7 +97,8 @@ impl Door {
 }
 
 /// Whether each file has one header, and there are not too many bytes.
-fn coordinate(headers: &[String], files: &[Attachment]) -> Result<(), Fault> {
+fn coordinate<D>(message: &Send<D>) -> Result<(), Fault> {
+    let (headers, files) = (&message.headers, &message.attachments);
     let (attachments, count) = (files.len(), headers.len());
     if attachments != count {
         return Err(Fault::AttachmentContentMiscoordination { attachments, headers: count });
@@ -152,6 +156,7 @@ fn refused(error: TakeError, id: uuid::Uuid, root: &Node, method: &str) -> Failu
         TakeError::UnknownKind => {
             Fault::BusinessDataTypeIsNotSupported { namespace, element, text: None }.into()
         }
+        TakeError::NoProvider => Fault::RecipientIsNotFound { namespace, element }.into(),
         TakeError::NotARequest => {
             let text = format!(
                 "Попытка послать сообщение {{{namespace}}}{element} через метод {method}, в то время \
@@ -168,7 +173,6 @@ fn refused(error: TakeError, id: uuid::Uuid, root: &Node, method: &str) -> Failu
         }
         TakeError::Quota { remained, real } => Fault::QuoteLimitExceeded { remained, real }.into(),
         TakeError::AnotherKind => Fault::IncorrectResponseContentType.into(),
-        TakeError::NoProvider => Fault::RecipientIsNotFound { namespace, element }.into(),
         TakeError::Denied => Fault::AccessDenied.into(),
         TakeError::Content(flaws) => invalid(&flaws).into(),
         TakeError::Question(QuestionError::Cursor) => invalid(&[bad_cursor(root)]).into(),
@@ -180,6 +184,7 @@ fn bad_cursor(content: &Node) -> Flaw {
     let node = content.children.iter().find(|node| node.is(NAMESPACE, "Cursor"));
     Flaw {
         place: node.unwrap_or(content).place,
-        text: "Cursor не выдан этой системе для этих Kinds; начните чтение без Cursor".to_owned(),
+        text: "Cursor не выдан этой системе для этого вопроса; начните чтение без Cursor"
+            .to_owned(),
     }
 }

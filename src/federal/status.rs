@@ -10,7 +10,7 @@ use crate::federal::{Door, Message, Reply};
 
 impl Door {
     pub(super) async fn get_status(&self, message: &Message<'_>) -> Result<Reply, Failure> {
-        self.caller(message).await?;
+        self.owner(message).await?;
         Ok(soap::envelope(&empty_status(message.version)).into_bytes().into())
     }
 
@@ -19,7 +19,7 @@ impl Door {
         message: &Message<'_>,
         request: Statistics,
     ) -> Result<Reply, Failure> {
-        let (caller, _) = self.caller(message).await?;
+        let caller = self.owner(message).await?;
         let lengths = self.desk.lengths(&caller, request.node_id.as_deref()).await?;
         let body = queue_statistics(message.version, &lengths);
         Ok(soap::envelope(&body).into_bytes().into())

@@ -27,6 +27,8 @@ const REVISIONS: [&str; 3] = [
 /// Ids of what we sign and of our certificate.
 const BODY: &str = "body";
 const TOKEN: &str = "certificate";
+/// Most security headers.
+const MOST_HEADERS: usize = 16;
 /// Longest life of a message, and how far a clock may be ahead of ours.
 const MAX_LIFE: TimeDelta = TimeDelta::seconds(300);
 const SKEW: TimeDelta = TimeDelta::seconds(60);
@@ -174,6 +176,9 @@ fn security(header: &Node) -> Result<&Node, Refusal> {
     let headers: Vec<&Node> =
         header.children.iter().filter(|node| node.is(WSSE, "Security")).collect();
     let structure = |node: &Node| Refusal::new(RefusalCode::SigStructure).at(node.place);
+    if let Some(beyond) = headers.get(MOST_HEADERS) {
+        return Err(structure(beyond).detail("слишком много wsse:Security"));
+    }
     for (number, node) in headers.iter().enumerate() {
         if headers[..number].iter().any(|other| actor(other) == actor(node)) {
             return Err(structure(node).detail("два wsse:Security для одного получателя"));
@@ -220,7 +225,10 @@ fn judge_timestamp(security: &Node, at: DateTime<Utc>) -> Result<(), Refusal> {
     };
     let created = time("Created").ok_or_else(expired)?.to_utc();
     let expires = time("Expires").map_or(created + MAX_LIFE, |expires| expires.to_utc());
-    let alive = created <= at + SKEW && at <= expires && expires - created <= MAX_LIFE;
+    let alive = created <= expires
+        && created <= at + SKEW
+        && at <= expires
+        && expires - created <= MAX_LIFE;
     if alive { Ok(()) } else { Err(expired()) }
 }
 

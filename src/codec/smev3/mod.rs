@@ -6,6 +6,7 @@
 
 mod fault;
 mod read;
+mod translate;
 mod version;
 mod write;
 
@@ -14,6 +15,7 @@ pub use read::{
     Ack, Attachment, Content, FileReference, Get, Progress, ReadError, Rejection, Request, Send,
     SendRequest, SendResponse, Statistics, parse_uuid, read,
 };
+pub use translate::translate;
 pub use version::{Version, action, service};
 pub use write::{
     AsyncStatus, Attached, Delivery, Header, Kind, Metadata, Participant, Provided,

@@ -68,23 +68,6 @@ impl Version {
     pub fn has_queue_statistics(self) -> bool {
         self != Self::V13
     }
-
-    /// An element of a sender, cut out of a message of this version, as another version has it.
-    /// Only names change; the sender's signature over it no longer stands then.
-    #[must_use]
-    pub fn translate(self, element: String, to: Self) -> String {
-        if self == to {
-            return element;
-        }
-        let mut element = element;
-        for (from, to) in [(self.types(), to.types()), (self.basic(), to.basic())] {
-            for quote in ['"', '\''] {
-                let whole = |namespace: &str| format!("={quote}{namespace}{quote}");
-                element = element.replace(&whole(from), &whole(to));
-            }
-        }
-        element
-    }
 }
 
 /// The SOAP action of an operation.

@@ -65,6 +65,24 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Limits of messages that we put together of what was taken of others within theirs: it stands a
+    /// few elements deeper, with all namespaces of the elements around it declared on one element, and
+    /// with files of many megabytes.
+    pub fn of_ours() -> Self {
+        let taken = Self::default();
+        Self {
+            depth: 2 * taken.depth,
+            token: 4 * taken.token,
+            text: 32 << 20,
+            namespaces: 2 * taken.namespaces_in_scope,
+            namespaces_in_scope: 4 * taken.namespaces_in_scope,
+            instructions: 1 << 16,
+            ..taken
+        }
+    }
+}
+
 /// Why reading stopped: the refusal the peer will see, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]

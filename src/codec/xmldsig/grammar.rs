@@ -32,7 +32,7 @@ struct Child {
 }
 
 /// The elements of the grammar; `InclusiveNamespaces` is of another namespace.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "SignedInfo",
     "CanonicalizationMethod",
     "SignatureMethod",
@@ -46,6 +46,8 @@ const NAMES: [&str; 16] = [
     "X509Data",
     "X509Certificate",
     "X509IssuerSerial",
+    "X509IssuerName",
+    "X509SerialNumber",
     "X509SubjectName",
     "X509SKI",
     "Object",
@@ -108,6 +110,9 @@ fn known_name(start: Start<'_>) -> &'static str {
         _ => FOREIGN,
     }
 }
+
+/// Longest name or number in a hint at a certificate, in bytes.
+const MOST_WORDS: usize = 4096;
 
 /// Reads one signature from the reader, whose last event was its start.
 pub(super) struct Grammar<'r, R> {
@@ -326,7 +331,21 @@ impl<R: Read> Grammar<'_, R> {
                     self.parsed.certificates.push(certificate);
                 }
                 // Hints at the certificate that is there; nothing is taken from them.
-                "X509IssuerSerial" | "X509SubjectName" | "X509SKI" => self.skip()?,
+                "X509SubjectName" | "X509SKI" => {
+                    child.nothing_else()?;
+                    self.words()?;
+                }
+                "X509IssuerSerial" => {
+                    child.nothing_else()?;
+                    while let Some(inner) = self.child()? {
+                        let known = matches!(inner.name, "X509IssuerName" | "X509SerialNumber");
+                        if !known {
+                            return Err(inner.misplaced().into());
+                        }
+                        inner.nothing_else()?;
+                        self.words()?;
+                    }
+                }
                 _ => return Err(RefusalCode::SigKeyInfo.into()),
             }
         }
@@ -436,16 +455,15 @@ impl<R: Read> Grammar<'_, R> {
         Ok(STANDARD.decode(text).map_err(|_| RefusalCode::SigStructure)?)
     }
 
-    /// Reads on through the end tag of the element at hand.
-    fn skip(&mut self) -> Result<(), Fault> {
-        let mut depth = 1;
-        while depth > 0 {
+    /// Reads on through the end tag of the element at hand, which holds a short text.
+    fn words(&mut self) -> Result<(), Fault> {
+        let mut length = 0;
+        loop {
             match self.event()? {
-                Event::Start(_) => depth += 1,
-                Event::End(_) => depth -= 1,
-                Event::Text(_) | Event::Instruction(_) | Event::Eof => {}
+                Event::Text(text) => length += text.len(),
+                Event::End(_) if length <= MOST_WORDS => return Ok(()),
+                _ => return Err(RefusalCode::SigKeyInfo.into()),
             }
         }
-        Ok(())
     }
 }

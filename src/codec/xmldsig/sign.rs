@@ -169,7 +169,7 @@ fn plan_detached(
     placement: Placement<'_>,
     recipe: &Recipe,
 ) -> Result<Plan, Refusal> {
-    let limits = Limits::default();
+    let limits = Limits::of_ours();
     let mut reader = Reader::new(xml, limits);
     let mut path = Path::default();
     let (mut target, mut begin, mut end) = (None, 0, None);
@@ -181,11 +181,14 @@ fn plan_detached(
                 if path.is(place.signed) {
                     target = id_in(start, placement.id_namespace).map(|id| format!("#{id}"));
                 }
-                if path.is(place.holder) {
+                if path.is(place.holder) && end.is_none() {
                     begin = at.place().offset;
                 }
             }
-            Event::End(_) if path.is(place.holder) => end = Some(at.place().offset),
+            // The first of several of one name, as in verification.
+            Event::End(_) if path.is(place.holder) && end.is_none() => {
+                end = Some(at.place().offset);
+            }
             Event::Eof => break,
             _ => {}
         }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::Desk;
 use crate::codec::shape::{Plan, Role, Spot};
 use crate::codec::xml::Limits;
@@ -21,13 +23,22 @@ pub struct Caller {
     pub subject: String,
 }
 
+/// How a certificate is out of date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfDate {
+    /// It was valid until then.
+    Ended(DateTime<Utc>),
+    /// It will be from then on.
+    NotBegun(DateTime<Utc>),
+}
+
 /// Why the caller is not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum CallerError {
-    /// A signature or its certificate does not stand: whose, and facts of the certificate where it
-    /// could be read.
+    /// A signature or its certificate does not stand: whose, and the dates of the certificate when it
+    /// is out of date.
     #[error("the signature does not stand")]
-    Signature(Role, #[source] Refusal, Option<Box<Facts>>),
+    Signature(Role, #[source] Refusal, Option<OutOfDate>),
     /// The signature over the file of this id does not stand.
     #[error("the signature over a file does not stand")]
     File(String, #[source] Refusal),
@@ -59,9 +70,12 @@ impl Desk {
             self.signer(message, spot, &picture.trust, limits)?;
         }
         for file in &plan.attachments {
-            let Some(signature) = &file.signature else { continue };
+            let unproved = |refusal| CallerError::File(file.id.clone(), refusal);
+            // Files stand beside the signed data: nothing else covers them.
+            let signature = file.signature.as_ref();
+            let signature = signature.ok_or_else(|| unproved(RefusalCode::SigMissing.into()))?;
             let judged = picture.trust.verify_file(signature, &file.content, self.now());
-            judged.map_err(|refusal| CallerError::File(file.id.clone(), refusal))?;
+            judged.map_err(unproved)?;
         }
         let facts = &signer.facts;
         let mut known = picture.members.signer(&facts.sha256).map(Arc::clone);
@@ -87,11 +101,19 @@ impl Desk {
     ) -> Result<Arc<SignerCertificate>, CallerError> {
         let unproved = |refusal| CallerError::Signature(spot.role, refusal, None);
         let signature = spot.verify(message, limits).map_err(unproved)?;
-        trust.verify(&signature, self.now()).map_err(|refusal| {
+        let now = self.now();
+        trust.verify(&signature, now).map_err(|refusal| {
             let dated = refusal.code == RefusalCode::CertExpired;
             let first = signature.certificates.first().filter(|_| dated);
-            let facts = first.and_then(|der| Facts::read(der).ok()).map(Box::new);
-            CallerError::Signature(spot.role, refusal, facts)
+            let dates = first.and_then(|der| Facts::read(der).ok()).map(|facts| {
+                let early = facts.not_before > now;
+                if early {
+                    OutOfDate::NotBegun(facts.not_before)
+                } else {
+                    OutOfDate::Ended(facts.not_after)
+                }
+            });
+            CallerError::Signature(spot.role, refusal, dates)
         })
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::files::Pass;
 use super::post::{Ack, Deed};
 use super::{Caller, Desk, TakeError, reply_to};
-use crate::codec::smev3::Version;
+use crate::codec::smev3::{Version, translate};
 use crate::exchange::question::QuestionError;
 use crate::storage::federal_system::FederalSystem;
 use crate::storage::mailbox::{self, Leased, MailboxError, Queue, Selector};
@@ -82,15 +82,12 @@ impl Desk {
         let content = String::from_utf8(content).unwrap_or_default();
         let signature = leased.signature.take();
         let sender = match leased.sender {
-            Some(id) => {
-                let picture = self.picture().await.map_err(TakeError::Members)?;
-                picture.members.system(id).map(Arc::clone)
-            }
+            Some(id) => self.system(id).await?,
             None => None,
         };
-        let provided = written.translate(content, version);
+        let provided = translate(content, written, version);
         // What we said ourselves we say again.
-        let signature = match sender {
+        let signature = match leased.sender {
             None if written != version => Some(self.seal().provided(version, &provided)?),
             _ => signature.filter(|_| written == version),
         };

@@ -32,10 +32,11 @@ use crate::model::clock::Clock;
 use crate::model::refusal::Refusal;
 use crate::storage::db::{Db, DbError};
 use crate::storage::federal as registry;
+use crate::storage::federal_system::FederalSystem;
 use crate::storage::ids::Ids;
 use crate::storage::mailbox::MailboxError;
 
-pub use caller::{Caller, CallerError};
+pub use caller::{Caller, CallerError, OutOfDate};
 pub use deliver::Delivered;
 pub use files::{Content, MESSAGE_FILES, Pass};
 pub use late::run as give_up_late;
@@ -96,12 +97,12 @@ pub enum TakeError {
     /// No kind of messages has this root element.
     #[error("there is no kind of messages with this root element")]
     UnknownKind,
+    /// Who answers this has been denied access.
+    #[error("who answers this is blocked")]
+    NoProvider,
     /// The root element is that of an answer.
     #[error("the root element is that of an answer")]
     NotARequest,
-    /// Who answers such requests has been denied access.
-    #[error("nobody answers such requests now")]
-    NoProvider,
     /// The sender may not ask this.
     #[error("the sender may not ask this")]
     Denied,
@@ -204,13 +205,22 @@ impl Desk {
         Ok((fresh.members.kind(namespace, local), Arc::clone(&fresh.members)))
     }
 
+    /// The system of this number. What was registered within the last second is looked for once more.
+    async fn system(&self, number: i64) -> Result<Option<Arc<FederalSystem>>, TakeError> {
+        let picture = self.picture().await.map_err(TakeError::Members)?;
+        if let Some(known) = picture.members.system(number) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let fresh = self.0.parties.snapshot().await.map_err(TakeError::Members)?;
+        Ok(fresh.members.system(number).map(Arc::clone))
+    }
+
     /// The system of this number, by the names it has in the exchange.
     ///
     /// # Errors
     /// [`TakeError::Members`].
-    pub async fn participant(&self, system: i64) -> Result<Participant, TakeError> {
-        let picture = self.picture().await.map_err(TakeError::Members)?;
-        let known = picture.members.system(system);
+    pub async fn participant(&self, number: i64) -> Result<Participant, TakeError> {
+        let known = self.system(number).await?;
         let (mnemonic, name) =
             known.map(|known| (known.mnemonic.clone(), known.name.clone())).unwrap_or_default();
         Ok(Participant { mnemonic, name })

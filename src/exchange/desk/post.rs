@@ -152,16 +152,17 @@ impl Post {
             mailbox::acknowledge(&mut tx, &acks).await?
         };
         let (mut done, mut acts) = (Vec::with_capacity(deeds.len()), Vec::new());
-        let mut seen = HashSet::new();
+        let (mut put_ids, mut acked) = (HashSet::new(), HashSet::new());
         for deed in deeds {
             // The second of two of one id in a batch comes too late.
             let (good, act) = match deed {
                 Deed::Put(put) => {
                     let id = put.request.message_id;
-                    (taken.contains(&id) && seen.insert(id), put.act.clone())
+                    (taken.contains(&id) && put_ids.insert(id), put.act.clone())
                 }
                 Deed::Ack(ack) => {
-                    (ended.contains(&ack.message_id) && seen.insert(ack.message_id), ack.act())
+                    let ended = ended.contains(&(ack.system, ack.message_id));
+                    (ended && acked.insert((ack.system, ack.message_id)), ack.act())
                 }
             };
             acts.extend(good.then_some(act));

@@ -38,7 +38,8 @@ impl Desk {
             message_type: None,
         };
         if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
-            return Err(TakeError::QueueFull("response".to_owned()));
+            let owner = self.participant(request.system).await?.mnemonic;
+            return Err(TakeError::QueueFull(format!("{owner}.response")));
         }
         let references = &sent.message.references;
         let files = self.judge_files(caller.system.id, request.system, references).await?;
@@ -73,8 +74,11 @@ impl Desk {
             Content::Primary(root) => {
                 let picture = self.picture().await.map_err(TakeError::Members)?;
                 let (namespace, local) = (&root.namespace, &root.local);
-                let right = picture.members.answers(&request.message_type, namespace, local);
-                if right { Ok(()) } else { Err(TakeError::AnotherKind) }
+                if picture.members.answers(&request.message_type, namespace, local) {
+                    return Ok(());
+                }
+                let (kind, _) = self.kind(namespace, local).await?;
+                Err(kind.map_or(TakeError::UnknownKind, |_| TakeError::AnotherKind))
             }
             Content::OfTheExchange => Err(TakeError::AnotherKind),
             Content::Rejected(_) | Content::Progress(_) => Ok(()),

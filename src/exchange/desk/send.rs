@@ -15,7 +15,7 @@ use crate::storage::file_store;
 use crate::storage::mailbox::{self, Message, Queue, Request, Selector};
 
 impl Desk {
-    /// Takes a request. Returns when it was taken.
+    /// Takes a request. Returns when it was taken and which system gets it; none when we have answered.
     ///
     /// # Errors
     /// [`TakeError`]; nothing is stored then.
@@ -23,7 +23,7 @@ impl Desk {
         &self,
         caller: &Caller,
         sent: Sent<Send<SendRequest>>,
-    ) -> Result<DateTime<Utc>, TakeError> {
+    ) -> Result<(DateTime<Utc>, Option<i64>), TakeError> {
         let content = &sent.message.data.content;
         let (kind, members) = self.kind(&content.namespace, &content.local).await?;
         let kind = kind.ok_or(TakeError::UnknownKind)?;
@@ -37,12 +37,15 @@ impl Desk {
             return Err(TakeError::AlreadySent);
         }
         match kind.provider {
-            Provider::Us(topic) => self.answer(caller, sent, topic, kind).await,
+            Provider::Us(topic) => {
+                let taken_at = self.answer(caller, sent, topic, kind).await?;
+                Ok((taken_at, None))
+            }
             Provider::System(provider) => {
-                let provider = members.system(provider).filter(|known| known.active);
-                let provider = provider.ok_or(TakeError::NoProvider)?;
-                let (id, name) = (provider.id, provider.mnemonic.clone());
-                self.hand_on(caller, sent, kind, id, name).await
+                let known = members.system(provider).filter(|known| known.active);
+                let name = known.ok_or(TakeError::NoProvider)?.mnemonic.clone();
+                let taken_at = self.hand_on(caller, sent, kind, provider, name).await?;
+                Ok((taken_at, Some(provider)))
             }
         }
     }

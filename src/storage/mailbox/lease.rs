@@ -118,15 +118,15 @@ async fn attachments(tx: &mut Tx, message: Uuid) -> Result<Vec<(String, Vec<u8>)
 }
 
 /// Ends the delivery of messages handed out, each given with its system and whether the receiver
-/// accepted our signature; forgets their content. Gives those that were out: not one that never
-/// was, was confirmed already, or whose lease ran out.
+/// accepted our signature; forgets their content. Gives those that were out, with their system: not
+/// one that never was, was confirmed already, or whose lease ran out.
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn acknowledge(
     tx: &mut Tx,
     acks: &[(i64, Uuid, bool)],
-) -> Result<HashSet<Uuid>, DbError> {
+) -> Result<HashSet<(i64, Uuid)>, DbError> {
     let now = tx.now_sql();
     let input = Input::new()
         .column("system", Column::Int(acks.iter().map(|ack| Some(ack.0)).collect()))
@@ -135,7 +135,8 @@ pub async fn acknowledge(
     let sql = format!(
         "WITH {{input}} UPDATE mailbox_message SET acknowledged_at = {now}, accepted = taken, \
          content = NULL FROM input WHERE message_id = id AND system_id = system \
-         AND acknowledged_at IS NULL AND leased_until > {now} RETURNING message_id, attachments, {FILES}"
+         AND acknowledged_at IS NULL AND leased_until > {now} \
+         RETURNING message_id, attachments, system_id, {FILES}"
     );
     let rows = tx.query_input(&sql, input, vec![]).await?;
     let mut ended = HashSet::new();
@@ -145,10 +146,10 @@ pub async fn acknowledge(
             let sql = "DELETE FROM mailbox_attachment WHERE message_id = $1";
             tx.execute(sql, args![message]).await?;
         }
-        if row.get::<i64>(2)? > 0 {
+        if row.get::<i64>(3)? > 0 {
             file_store::remove(tx, message).await?;
         }
-        ended.insert(message);
+        ended.insert((row.get(2)?, message));
     }
     Ok(ended)
 }

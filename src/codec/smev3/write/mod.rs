@@ -2,13 +2,15 @@
 
 mod provided;
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
 use super::Version;
-use crate::codec::xml::Writer;
+use crate::codec::xml::{Event, Limits, Reader, Writer};
 
 pub use provided::{AsyncStatus, Header, Provided, Told, provided_response};
 
@@ -168,8 +170,8 @@ pub fn queue_statistics(version: Version, queues: &[(String, i64)]) -> String {
     out.finish()
 }
 
-/// Body of the answer to GetRequest or GetResponse; `Request` or `Response` with the Id
-/// [`SIGNED_BY_SMEV`] is to be signed, and the signature put into the empty `SMEVSignature` behind it.
+/// Body of the answer to GetRequest or GetResponse; `Request` or `Response`, whose Id begins with
+/// [`SIGNED_BY_SMEV`], is to be signed, and the signature put into the empty `SMEVSignature` behind it.
 pub fn delivery(version: Version, message: &Delivery<'_>) -> String {
     let operation = message.operation();
     let [around, signed] = delivery_names(operation);
@@ -177,7 +179,7 @@ pub fn delivery(version: Version, message: &Delivery<'_>) -> String {
     out.start(&format!("t:{operation}Response")).attribute("xmlns:t", version.types());
     out.attribute("xmlns:b", version.basic());
     out.start(&format!("t:{around}"));
-    out.start(&format!("t:{signed}")).attribute("Id", SIGNED_BY_SMEV);
+    out.start(&format!("t:{signed}")).attribute("Id", &own_id(message));
     if let Kind::Response { original_id, transaction_code, reference_id } = &message.kind {
         out.element("t:OriginalMessageId", &original_id.to_string());
         if let Some(code) = transaction_code {
@@ -198,6 +200,30 @@ pub fn delivery(version: Version, message: &Delivery<'_>) -> String {
     write_attachments(&mut out, message);
     out.element("t:SMEVSignature", "");
     out.finish()
+}
+
+/// An Id for what the exchange signs that nothing of the sender's has: two of one value, and no
+/// receiver could verify either signature.
+fn own_id(message: &Delivery<'_>) -> String {
+    let mut taken: HashSet<String> =
+        message.attachments.iter().map(|file| file.id.to_owned()).collect();
+    let mut reader = Reader::new(message.provided.as_bytes(), Limits::of_ours());
+    // What was taken of the sender is well-formed; if it were not, signing would say so.
+    while let Ok(event) = reader.next() {
+        match event {
+            Event::Start(start) => {
+                let ids = start.attributes().filter(|a| a.local.eq_ignore_ascii_case("id"));
+                taken.extend(ids.map(|attribute| attribute.value.to_owned()));
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    let mut id = SIGNED_BY_SMEV.to_owned();
+    while taken.contains(&id) {
+        id.push('_');
+    }
+    id
 }
 
 fn write_stored(out: &mut Writer, files: &[Stored<'_>]) {
