@@ -174,7 +174,7 @@ impl Desk {
         let db = open_database(config).await?;
         let clock = Clock::System;
         let admin = Admin::new(db.clone(), clock, actor).with_trust(config.trust.folder.clone());
-        Ok(Self { admin, db, clock })
+        Ok(Self { db, admin, clock })
     }
 }
 

@@ -21,63 +21,67 @@ const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x25];
 const USAGES: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03];
 const OTHER_USAGES: [u8; 4] = [1, 3, 8, 9];
 
+/// A certificate that cannot be read.
+struct Unreadable;
+
 /// Says whether basicConstraints has `cA TRUE`. What cannot be read counts as an authority:
 /// such a certificate may not sign.
 pub(super) fn is_authority(certificate: &[u8]) -> bool {
-    let authority = || {
-        let Some(value) = extension(certificate, BASIC_CONSTRAINTS)? else { return Some(false) };
-        let (constraints, _) = expect(SEQUENCE, value)?;
-        Some(expect(BOOLEAN, constraints).is_some_and(|(value, _)| value != [0]))
+    let authority = || -> Result<bool, Unreadable> {
+        let Some(value) = extension(certificate, BASIC_CONSTRAINTS)? else { return Ok(false) };
+        let (constraints, _) = expect(SEQUENCE, value).ok_or(Unreadable)?;
+        Ok(expect(BOOLEAN, constraints).is_some_and(|(value, _)| value != [0]))
     };
     authority().unwrap_or(true)
 }
 
 /// Says whether extKeyUsage, where there is one, names anything besides what is not for documents.
 pub(super) fn may_sign_documents(certificate: &[u8]) -> bool {
-    let allowed = || {
-        let Some(value) = extension(certificate, EXTENDED_KEY_USAGE)? else { return Some(true) };
-        let (mut usages, _) = expect(SEQUENCE, value)?;
+    let allowed = || -> Result<bool, Unreadable> {
+        let Some(value) = extension(certificate, EXTENDED_KEY_USAGE)? else { return Ok(true) };
+        let (mut usages, _) = expect(SEQUENCE, value).ok_or(Unreadable)?;
         while !usages.is_empty() {
-            let (usage, rest) = expect(OBJECT_ID, usages)?;
+            let (usage, rest) = expect(OBJECT_ID, usages).ok_or(Unreadable)?;
             let other = usage.strip_prefix(USAGES);
             if !matches!(other, Some([last]) if OTHER_USAGES.contains(last)) {
-                return Some(true);
+                return Ok(true);
             }
             usages = rest;
         }
-        Some(false)
+        Ok(false)
     };
     allowed().unwrap_or(false)
 }
 
-/// The value of an extension: nothing when the certificate has none, `None` when it cannot be read.
-fn extension<'a>(certificate: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
-    let (certificate, _) = expect(SEQUENCE, certificate)?;
-    let (mut fields, _) = expect(SEQUENCE, certificate)?;
+/// The value of an extension; nothing when the certificate has none.
+fn extension<'a>(certificate: &'a [u8], wanted: &[u8]) -> Result<Option<&'a [u8]>, Unreadable> {
+    let (certificate, _) = expect(SEQUENCE, certificate).ok_or(Unreadable)?;
+    let (mut fields, _) = expect(SEQUENCE, certificate).ok_or(Unreadable)?;
     while !fields.is_empty() {
-        let (tag, value, rest) = element(fields)?;
+        let (tag, value, rest) = element(fields).ok_or(Unreadable)?;
         if tag == EXTENSIONS {
             return among_extensions(value, wanted);
         }
         fields = rest;
     }
-    Some(None)
+    Ok(None)
 }
 
-fn among_extensions<'a>(wrapped: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
-    let (mut extensions, _) = expect(SEQUENCE, wrapped)?;
+fn among_extensions<'a>(wrapped: &'a [u8], wanted: &[u8]) -> Result<Option<&'a [u8]>, Unreadable> {
+    let (mut extensions, _) = expect(SEQUENCE, wrapped).ok_or(Unreadable)?;
     while !extensions.is_empty() {
-        let (extension, rest) = expect(SEQUENCE, extensions)?;
-        let (id, mut value) = expect(OBJECT_ID, extension)?;
+        let (extension, rest) = expect(SEQUENCE, extensions).ok_or(Unreadable)?;
+        let (id, mut value) = expect(OBJECT_ID, extension).ok_or(Unreadable)?;
         if id == wanted {
             if let Some((_, after)) = expect(BOOLEAN, value) {
                 value = after;
             }
-            return Some(Some(expect(OCTET_STRING, value)?.0));
+            let (content, _) = expect(OCTET_STRING, value).ok_or(Unreadable)?;
+            return Ok(Some(content));
         }
         extensions = rest;
     }
-    Some(None)
+    Ok(None)
 }
 
 /// The value of the first element, which must have this tag, and what follows it.
