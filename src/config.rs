@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::codec::smev3::Version;
 use crate::telemetry::LogFormat;
 
 /// Everything the service can be told.
@@ -211,6 +212,42 @@ pub struct Federal {
     pub name: String,
     /// Hours for which a message id is fresh. Default 24.
     pub message_age_hours: u64,
+    /// Whether we answer the questions of the federal segment from our registry. Default yes; a node
+    /// that only carries messages has a provider registered for them.
+    pub answers: bool,
+    /// Another node of the exchange, through which we are asked the same questions.
+    pub remote: Remote,
+}
+
+/// `[federal.remote]`. With a URL that node is polled for questions by the role `federal`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Remote {
+    /// Address of the node's service, in the version spoken with it. Default none.
+    pub url: Option<String>,
+    /// Version of the exchange: 1.1, 1.2 or 1.3. Default 1.3.
+    pub version: String,
+    /// PEM file with the node's own certificates: no other signs for it.
+    pub certificate: Option<PathBuf>,
+    /// Folder with the authorities behind the node's certificate, or one file. Default: whom we trust anyway.
+    pub trust: Option<PathBuf>,
+    /// Seconds between polls when nothing waits. Default 2.
+    pub poll_seconds: u64,
+    /// Seconds the node may take to answer. Default 30.
+    pub timeout_seconds: u64,
+}
+
+impl Default for Remote {
+    fn default() -> Self {
+        Self {
+            url: None,
+            version: "1.3".to_owned(),
+            certificate: None,
+            trust: None,
+            poll_seconds: 2,
+            timeout_seconds: 30,
+        }
+    }
 }
 
 impl Default for Federal {
@@ -219,6 +256,8 @@ impl Default for Federal {
             mnemonic: "KONTINGENT".to_owned(),
             name: "Региональный сегмент".to_owned(),
             message_age_hours: 24,
+            answers: true,
+            remote: Remote::default(),
         }
     }
 }
@@ -320,6 +359,7 @@ impl Config {
             self.timestamp.url.is_none() || self.timestamp.trust.is_some(),
             "timestamp.url needs timestamp.trust"
         );
+        self.federal.check()?;
         for (name, hash) in &self.operators {
             let hex = hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit());
             ensure!(hex, "operators.{name} is not the hex SHA-256 of a token");
@@ -343,6 +383,30 @@ impl Config {
     /// When the file cannot be read.
     pub fn broker_url(&self) -> Result<Option<String>> {
         secret(self.broker.url.as_deref(), self.broker.url_file.as_deref())
+    }
+}
+
+impl Federal {
+    fn check(&self) -> Result<()> {
+        let Remote { url, version, certificate, trust, poll_seconds, timeout_seconds } =
+            &self.remote;
+        let known = Version::parse(version).is_some();
+        ensure!(known, "federal.remote.version {version} is none of 1.1, 1.2, 1.3");
+        ensure!(
+            *poll_seconds > 0 && *timeout_seconds > 0,
+            "federal.remote.poll_seconds and timeout_seconds are at least 1"
+        );
+        ensure!(
+            certificate.is_none() || trust.is_none(),
+            "federal.remote.certificate and federal.remote.trust exclude each other"
+        );
+        let Some(url) = url else { return Ok(()) };
+        ensure!(
+            url.starts_with("http://") || url.starts_with("https://"),
+            "federal.remote.url is not an address http:// or https://"
+        );
+        ensure!(self.answers, "federal.remote.url needs federal.answers: it is we who answer");
+        Ok(())
     }
 }
 
@@ -406,6 +470,23 @@ mod tests {
     fn an_unknown_key_is_named() {
         let error = read(&[("KONTINGENT_DATABASE__URI", "x")]).unwrap_err();
         assert!(format!("{error:#}").contains("uri"), "{error:#}");
+    }
+
+    #[test]
+    fn the_remote_node_is_on_by_its_address() {
+        let url = ("KONTINGENT_FEDERAL__REMOTE__URL", "http://smev/ws");
+        let version = ("KONTINGENT_FEDERAL__REMOTE__VERSION", "1.2");
+        let config = read(&[url, version]).unwrap();
+        assert_eq!(config.federal.remote.version, "1.2");
+        assert_eq!(config.federal.remote.url.as_deref(), Some("http://smev/ws"));
+        for wrong in [
+            ("KONTINGENT_FEDERAL__REMOTE__URL", "smev:5000"),
+            ("KONTINGENT_FEDERAL__REMOTE__VERSION", "2.0"),
+            ("KONTINGENT_FEDERAL__REMOTE__POLL_SECONDS", "0"),
+            ("KONTINGENT_FEDERAL__ANSWERS", "false"),
+        ] {
+            assert!(read(&[url, wrong]).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

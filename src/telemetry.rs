@@ -28,6 +28,17 @@ pub const FEDERAL_TOTAL: &str = "federal_requests_total";
 /// Histogram: seconds a federal question took, by `operation`.
 pub const FEDERAL_SECONDS: &str = "federal_question_seconds";
 
+/// Counter: requests pulled from the remote node, by `outcome` (`answered`, `rejected`, `repeated`, `refused`).
+pub const REMOTE_REQUESTS_TOTAL: &str = "federal_remote_requests_total";
+/// Counter: faults of the remote node and failures of calls to it, by `operation` and `fault`.
+pub const REMOTE_FAULTS_TOTAL: &str = "federal_remote_faults_total";
+/// Gauge: answers for the remote node, by `state` (`waiting`, `unconfirmed`, `parked`).
+pub const REMOTE_ANSWERS: &str = "federal_remote_answers";
+/// Gauge: when the remote node last answered a poll, in seconds since 1970.
+pub const REMOTE_POLLED: &str = "federal_remote_last_poll_timestamp_seconds";
+/// Gauge: 1 while something is wrong, by `what` (`poll`, `send`, `trust`, `signature`, `parked`, `clock`).
+pub const REMOTE_ALARM: &str = "federal_remote_alarm";
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

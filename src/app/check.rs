@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use chrono::{DateTime, Utc};
 
-use crate::app::key;
-use crate::config::Config;
+use crate::app::{key, remote};
+use crate::config::{Config, Remote};
+use crate::exchange::adapter::NodeTrust;
 use crate::ops::output::say;
 use crate::trust::crl::Stale;
 use crate::trust::folder::Folder;
@@ -49,6 +50,7 @@ pub(super) fn report(config: &Config, now: DateTime<Utc>) -> Result<bool> {
     if let Some(folder) = &config.trust.folder {
         good &= trusted("trust.folder", folder);
     }
+    good &= remote_node(&config.federal.remote);
     say(format!("{:<24}{}", "подписи ГОСТ", verifies_gost()));
     let configured =
         config.signing.certificate_file.is_some() || config.signing.pkcs12_file.is_some();
@@ -90,6 +92,32 @@ fn trusted(key: &str, folder: &Path) -> bool {
             false
         }
     }
+}
+
+/// Says which node is polled for questions; whether its certificates can be read.
+fn remote_node(remote: &Remote) -> bool {
+    let Some(url) = &remote.url else {
+        say(format!("{:<24}не опрашивается (federal.remote.url не задан)", "внешний узел СМЭВ"));
+        return true;
+    };
+    let (url, seconds) = (without_password(url), remote.poll_seconds);
+    let version = &remote.version;
+    say(format!("{:<24}{url}, версия {version}, опрос раз в {seconds} с", "внешний узел СМЭВ"));
+    let trusted = match remote::trust(remote) {
+        Ok(NodeTrust::Own(store)) => {
+            format!("только своих сертификатов: {}", store.anchors().len())
+        }
+        Ok(NodeTrust::Common) => {
+            "ВНИМАНИЕ: любого доверенного сертификата; укажите federal.remote.certificate"
+                .to_owned()
+        }
+        Err(error) => {
+            say(format!("ОШИБКА: {error:#}"));
+            return false;
+        }
+    };
+    say(format!("{:<24}{trusted}", "подпись узла"));
+    true
 }
 
 fn verifies_gost() -> &'static str {

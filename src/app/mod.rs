@@ -5,5 +5,6 @@ pub mod cli;
 pub mod engine;
 mod health;
 mod key;
+mod remote;
 pub mod run;
 pub mod service;

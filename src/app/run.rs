@@ -1,11 +1,13 @@
 //! From a parsed command line to the function that does it.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::check;
 use crate::app::cli::{
-    self, Audit, Authority, Cli, Command, Demo, Dictionary, Federal, JudgeBy, KeyBy, Package,
+    self, Ask, Audit, Authority, Cli, Command, Demo, Dictionary, Federal, JudgeBy, KeyBy, Package,
     PackageFilter, PackageName, Signature, Supplier,
 };
 use crate::app::service::{Roles, Service};
@@ -17,6 +19,7 @@ use crate::model::ids::PackageNo;
 use crate::model::package::State;
 use crate::ops;
 use crate::ops::demo;
+use crate::ops::federal_client::Asking;
 use crate::ops::output::say;
 use crate::ops::package::Chosen;
 use crate::ops::signature::{Key, Order, Stage};
@@ -65,6 +68,7 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
         Command::Package(ref command) => package(&cli, command).await,
         Command::Signature(ref command) => signature(command),
         Command::Supplier(command) => supplier(&desk().await?, command).await,
+        Command::Federal(Federal::Ask(ref ask)) => federal_ask(ask).await,
         Command::Federal(command) => federal(&desk().await?, command).await,
         Command::Authority(command) => authority(&desk().await?, command).await,
         Command::Dictionary(command) => dictionary(&desk().await?, command).await,
@@ -174,6 +178,7 @@ impl Desk {
         let db = open_database(config).await?;
         let clock = Clock::System;
         let admin = Admin::new(db.clone(), clock, actor).with_trust(config.trust.folder.clone());
+        let admin = if config.federal.answers { admin } else { admin.without_own_answers() };
         Ok(Self { db, admin, clock })
     }
 }
@@ -348,7 +353,22 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
         Federal::Queues { json } => {
             ops::federal_system::queues(&desk.db, json, desk.clock.now()).await?;
         }
+        Federal::Remote { again: Some(request), .. } => {
+            ops::federal_remote::send_again(&desk.admin, request).await?;
+        }
+        Federal::Remote { again: None, json } => ops::federal_remote::show(&desk.db, json).await?,
+        Federal::Ask(ref ask) => return federal_ask(ask).await,
     }
+    Ok(true)
+}
+
+/// Asks a node of the exchange, without a database of our own.
+async fn federal_ask(ask: &Ask) -> Result<bool> {
+    let signer = signing_key(&ask.key)?.signer()?;
+    let Ask { root, inside, purpose, test, .. } = ask;
+    let asking = Asking { root, inside, purpose, test: *test };
+    let (node, wait) = ((ask.to.as_str(), ask.exchange), Duration::from_secs(ask.wait));
+    ops::federal_client::ask(node, signer, &asking, wait).await?;
     Ok(true)
 }
 

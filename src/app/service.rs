@@ -13,10 +13,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::health::{self, Probes};
 use crate::app::key;
+use crate::app::remote;
 use crate::broker::{Doorbell, InProcess, Rabbit};
 use crate::codec::smev3::Participant;
 use crate::codec::streebog::Streebog;
 use crate::config::Config;
+use crate::exchange::adapter;
 use crate::exchange::delivery::Settings;
 use crate::exchange::desk::{Desk, give_up_late};
 use crate::exchange::revocation::{self, Responder};
@@ -114,6 +116,10 @@ impl Service {
         if let Some(desk) = &desk {
             engines.spawn(statistics::run(exchange.clone(), engine.clone()));
             engines.spawn(give_up_late(desk.clone(), engine.clone()));
+            if let Some(adapter) = remote::adapter(config, &exchange, desk)? {
+                open_doors.spawn(adapter::poll(adapter.clone(), doors.clone()));
+                engines.spawn(adapter::deliver(adapter, engine.clone()));
+            }
         }
         let public = TcpListener::bind(config.http.listen)
             .await
@@ -177,6 +183,7 @@ async fn exchange(config: &Config, clock: Clock, statuses: &Statuses) -> Result<
     settings.concurrent_deliveries = config.limits.concurrent_deliveries;
     settings.concurrency = config.worker.concurrency;
     settings.gap_wait = Duration::from_secs(config.worker.gap_wait_seconds);
+    settings.answers = config.federal.answers;
     let signer = key::signer(config, clock.now())?;
     let stale = if config.trust.refuse_stale_crl { Stale::Refuse } else { Stale::Accept };
     let trust = config.trust.folder.clone().map(|path| Watched { path, stale });

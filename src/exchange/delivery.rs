@@ -102,6 +102,9 @@ pub struct Settings {
     pub tries: u32,
     /// How long the sweep waits before it rings a received package again that nobody took.
     pub patience: Duration,
+    /// Whether we answer the questions of the federal segment from our registry; otherwise a system
+    /// that is registered as their provider does.
+    pub answers: bool,
 }
 
 impl Settings {
@@ -117,6 +120,7 @@ impl Settings {
             lease: Duration::from_secs(15),
             tries: 5,
             patience: Duration::from_secs(30),
+            answers: true,
         }
     }
 }

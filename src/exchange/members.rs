@@ -16,6 +16,8 @@ pub(crate) struct Members {
     types: HashMap<String, MessageType>,
     roots: Vec<Root>,
     grants: HashSet<(String, i64)>,
+    /// Whether we answer the questions of the federal segment ourselves.
+    answers: bool,
 }
 
 /// A kind of messages, found by the root element of a request or an answer.
@@ -41,7 +43,7 @@ pub(crate) enum Provider {
 }
 
 impl Members {
-    pub(crate) async fn read(db: &Db) -> Result<Self, DbError> {
+    pub(crate) async fn read(db: &Db, answers: bool) -> Result<Self, DbError> {
         let systems = federal_system::list(db).await?.into_iter();
         let types = message_type::list(db).await?.into_iter();
         Ok(Self {
@@ -50,6 +52,7 @@ impl Members {
             types: types.map(|kind| (kind.code.clone(), kind)).collect(),
             roots: message_type::roots(db).await?,
             grants: message_type::grants(db).await?.into_iter().collect(),
+            answers,
         })
     }
 
@@ -63,9 +66,14 @@ impl Members {
         self.system(*self.by_certificate.get(sha256)?)
     }
 
+    /// The system of this mnemonic.
+    pub(crate) fn named(&self, mnemonic: &str) -> Option<&Arc<FederalSystem>> {
+        self.systems.values().find(|system| system.mnemonic == mnemonic)
+    }
+
     /// The kind of messages whose requests or answers have this root element.
     pub(crate) fn kind(&self, namespace: &str, local: &str) -> Option<Kind> {
-        if namespace == NAMESPACE {
+        if namespace == NAMESPACE && self.answers {
             let mut topics = Topic::ALL.iter();
             let topic =
                 *topics.find(|topic| [topic.request(), topic.response()].contains(&local))?;

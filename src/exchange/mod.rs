@@ -2,6 +2,7 @@
 //! Transactions begin and end here.
 
 pub mod accept;
+pub mod adapter;
 pub mod admin;
 pub mod apply;
 pub mod closing;
@@ -124,7 +125,12 @@ impl Exchange {
         Self(Arc::new(Inner {
             registry: Registry::new(parts.db.clone(), ids.clone()),
             ids,
-            parties: Arc::new(Parties::new(parts.db.clone(), parts.trust, parts.statuses)),
+            parties: Arc::new(Parties::new(
+                parts.db.clone(),
+                parts.trust,
+                parts.statuses,
+                parts.settings.answers,
+            )),
             db: parts.db,
             clock: parts.clock,
             signer: parts.signer,

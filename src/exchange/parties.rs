@@ -60,6 +60,8 @@ pub(crate) struct Parties {
     folder: Option<Watched>,
     /// What responders said, where they are asked.
     statuses: Option<(Statuses, Stale)>,
+    /// Whether we answer the questions of the federal segment ourselves.
+    answers: bool,
     current: RwLock<Option<(Instant, Arc<Picture>)>>,
     refreshing: Mutex<()>,
 }
@@ -69,8 +71,10 @@ impl Parties {
         db: Db,
         folder: Option<Watched>,
         statuses: Option<(Statuses, Stale)>,
+        answers: bool,
     ) -> Self {
-        Self { db, folder, statuses, current: RwLock::new(None), refreshing: Mutex::new(()) }
+        let (current, refreshing) = (RwLock::new(None), Mutex::new(()));
+        Self { db, folder, statuses, answers, current, refreshing }
     }
 
     /// The picture, at most a second old; an older one while the database is away.
@@ -134,7 +138,8 @@ impl Parties {
         let mut anchors = supplier::anchors(&self.db).await.map_err(unavailable)?;
         let owners = supplier::certificate_owners(&self.db).await.map_err(unavailable)?;
         let owners = owners.into_iter().collect();
-        let members = Arc::new(Members::read(&self.db).await.map_err(unavailable)?);
+        let members = Members::read(&self.db, self.answers).await.map_err(unavailable)?;
+        let members = Arc::new(members);
         let suppliers = supplier::list(&self.db).await.map_err(unavailable)?;
         let party = |supplier: Supplier| {
             let partition = broker::partition(&supplier.mnemonic);

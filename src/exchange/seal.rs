@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use crate::codec::shape;
 use crate::codec::smev3::{Participant, Version, delivery_names};
 use crate::codec::soap;
 use crate::codec::xmldsig::{Detached, Name, SignError};
+use crate::model::refusal::RefusalCode;
 use crate::trust::Signer;
 use crate::trust::signer::KeyError;
 
@@ -23,6 +25,18 @@ pub struct Seal {
 
 const ENVELOPE: Name<'static> = (soap::ENVELOPE, "Envelope");
 const BODY: Name<'static> = (soap::ENVELOPE, "Body");
+
+/// Signs a message to another node as the system that calls it.
+///
+/// # Errors
+/// [`SealError`].
+pub fn sign_call(signer: &Signer, envelope: &str) -> Result<Vec<u8>, SealError> {
+    let failed = |error| SealError(Box::new(error));
+    let plan = shape::smev3(envelope.as_bytes()).map_err(SignError::Document).map_err(failed)?;
+    let missing = || failed(SignError::Document(RefusalCode::SigReference.into()));
+    let spot = plan.spots.first().ok_or_else(missing)?;
+    signer.sign_spot(envelope.as_bytes(), spot, &signer.recipe().smev()).map_err(failed)
+}
 
 /// What stands around the data of an answer while we sign it as its provider.
 const HOLDER: &str = "<t:SenderInformationSystemSignature>";

@@ -1,36 +1,45 @@
-//! A client of the federal door: signs, sends, takes the answer, confirms.
+//! A client of the exchange of messages: signs, sends, takes the answer, confirms.
 
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Context, Result, anyhow, bail};
+use chrono::{DateTime, Utc};
 use flate2::read::GzDecoder;
 use reqwest::Client;
 use uuid::{ContextV1, Timestamp, Uuid};
 
 use crate::codec::node::Node;
 use crate::codec::shape;
-use crate::codec::smev3::Version;
-use crate::codec::soap::{ENVELOPE, Envelope};
+use crate::codec::smev3::client::{
+    Question, Returned, Selector, ack, get_response, returned, send_request,
+};
+use crate::codec::smev3::{Attachment, Version};
+use crate::exchange::adapter::{Answer, Link};
+use crate::exchange::seal::sign_call;
+use crate::http::tls::install_provider;
 use crate::model::clock::Clock;
 use crate::model::federal::NAMESPACE;
+use crate::ops::output::say;
 use crate::trust::Signer;
 
 /// Longest answer in a file, unpacked, in bytes.
 const MOST_UNPACKED: u64 = 256 << 20;
 
-/// Version of the exchange that it speaks.
+/// Version of the exchange that it speaks, unless said otherwise.
 const VERSION: Version = Version::V13;
 
 /// Node part of message ids.
 const NODE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
+/// Pause before an answer is looked for again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Messages of a system of the federal segment, signed. Cheap to clone.
 #[derive(Clone)]
 pub struct Messages {
+    version: Version,
     signer: Arc<Signer>,
     clock: Clock,
     sequence: Arc<ContextV1>,
@@ -39,7 +48,11 @@ pub struct Messages {
 impl Messages {
     /// Signs with this key.
     pub fn new(signer: Signer, clock: Clock) -> Self {
-        Self { signer: Arc::new(signer), clock, sequence: Arc::new(ContextV1::new(1)) }
+        Self::of(VERSION, Arc::new(signer), clock)
+    }
+
+    fn of(version: Version, signer: Arc<Signer>, clock: Clock) -> Self {
+        Self { version, signer, clock, sequence: Arc::new(ContextV1::new(1)) }
     }
 
     /// A question: its id and the message.
@@ -47,15 +60,25 @@ impl Messages {
     /// # Errors
     /// When the key does not sign.
     pub fn ask(&self, root: &str, inside: &str, purpose: &str) -> Result<(Uuid, Vec<u8>)> {
-        let id = self.new_id();
+        self.ask_as(&Asking { root, inside, purpose, test: false })
+    }
+
+    fn ask_as(&self, asking: &Asking<'_>) -> Result<(Uuid, Vec<u8>)> {
+        let Asking { root, inside, purpose, test } = asking;
         let content =
             format!("<{root} xmlns=\"{NAMESPACE}\"><Purpose>{purpose}</Purpose>{inside}</{root}>");
-        let data = format!(
-            "<t:SenderProvidedRequestData Id=\"R\"><t:MessageID>{id}</t:MessageID>\
-             <b:MessagePrimaryContent>{content}</b:MessagePrimaryContent>\
-             </t:SenderProvidedRequestData>"
-        );
-        Ok((id, self.message("SendRequest", &data)?))
+        let id = self.new_id();
+        let question = Question {
+            message_id: id,
+            reference_id: id,
+            transaction_code: None,
+            node: None,
+            end_of_life: None,
+            content: &content,
+            headers: &[],
+            test: *test,
+        };
+        Ok((id, sign_call(&self.signer, &send_request(self.version, &question, &[]))?))
     }
 
     /// A call for the next answer to questions with this root element.
@@ -63,44 +86,75 @@ impl Messages {
     /// # Errors
     /// When the key does not sign.
     pub fn pull(&self, root: &str) -> Result<Vec<u8>> {
-        let data = format!(
-            "<b:MessageTypeSelector Id=\"S\"><b:NamespaceURI>{NAMESPACE}</b:NamespaceURI>\
-             <b:RootElementLocalName>{root}</b:RootElementLocalName>\
-             <b:Timestamp>{}</b:Timestamp></b:MessageTypeSelector>",
-            self.clock.now().to_rfc3339()
-        );
-        self.message("GetResponse", &data)
+        let root = Some((NAMESPACE, root));
+        let selector = Selector { root, node: None, at: self.now() };
+        Ok(sign_call(&self.signer, &get_response(self.version, &selector))?)
     }
 
     /// A confirmation of the answer of this id.
     ///
     /// # Errors
-    /// When the key does not sign.
+    /// When the id is none, or the key does not sign.
     pub fn ack(&self, id: &str) -> Result<Vec<u8>> {
-        let data =
-            format!("<b:AckTargetMessage Id=\"A\" accepted=\"true\">{id}</b:AckTargetMessage>");
-        self.message("Ack", &data)
+        Ok(sign_call(&self.signer, &ack(self.version, id.trim().parse()?, true))?)
     }
 
-    fn message(&self, operation: &str, data: &str) -> Result<Vec<u8>> {
-        let (types, basic) = (VERSION.types(), VERSION.basic());
-        let message = format!(
-            "<soap:Envelope xmlns:soap=\"{ENVELOPE}\"><soap:Header/><soap:Body>\
-             <t:{operation}Request xmlns:t=\"{types}\" xmlns:b=\"{basic}\">{data}\
-             <t:CallerInformationSystemSignature></t:CallerInformationSystemSignature>\
-             </t:{operation}Request></soap:Body></soap:Envelope>"
-        );
-        let plan = shape::smev3(message.as_bytes())?;
-        let spot = plan.spots.first().context("в сообщении нечего подписывать")?;
-        let recipe = self.signer.recipe().smev();
-        Ok(self.signer.sign_spot(message.as_bytes(), spot, &recipe)?)
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     fn new_id(&self) -> Uuid {
-        let now = self.clock.now();
+        let now = self.now();
         let seconds = now.timestamp().unsigned_abs();
         let at = Timestamp::from_unix(&*self.sequence, seconds, now.timestamp_subsec_nanos());
         Uuid::new_v1(at, &NODE)
+    }
+}
+
+/// A question.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Local name of its root.
+    pub root: &'a str,
+    /// What stands in that behind the purpose, XML.
+    pub inside: &'a str,
+    /// Why it is asked.
+    pub purpose: &'a str,
+    /// Marked as a test.
+    pub test: bool,
+}
+
+/// Asks the node at an address and prints the message with the answer, XML.
+///
+/// # Errors
+/// When a message is answered with a fault, or no answer comes in time.
+pub async fn ask(
+    (url, version): (&str, Version),
+    signer: Signer,
+    asking: &Asking<'_>,
+    wait: Duration,
+) -> Result<()> {
+    install_provider();
+    let signer = Arc::new(signer);
+    let link = Link::new(Client::new(), url.to_owned(), version, Arc::clone(&signer));
+    let messages = Messages::of(version, signer, Clock::System);
+    let client = FederalClient { link, messages };
+    let id = client.send(asking).await?;
+    let begun = Instant::now();
+    loop {
+        match client.next(asking.root).await? {
+            // One that is not for us is not confirmed: who asked for it finds it again.
+            Some((found, answer)) if found.original_id.is_none_or(|original| original == id) => {
+                client.confirm(&found).await?;
+                say(String::from_utf8_lossy(&answer.document));
+                return Ok(());
+            }
+            Some(_) => {}
+            None => tokio::time::sleep(PAUSE).await,
+        }
+        if begun.elapsed() > wait {
+            bail!("запрос {id} принят, ответа за {} с нет", wait.as_secs());
+        }
     }
 }
 
@@ -113,16 +167,17 @@ pub fn answer_id(message: &[u8]) -> Option<String> {
 
 /// A system of the federal segment that asks over HTTP.
 pub struct FederalClient {
-    client: Client,
-    door: String,
+    link: Link,
     messages: Messages,
 }
 
 impl FederalClient {
     /// A system that signs with this key and asks at this address, `host:port`.
     pub fn new(address: std::net::SocketAddr, signer: Signer, clock: Clock) -> Self {
-        let door = format!("http://{address}/ws/smev/{}", VERSION.as_str());
-        Self { client: Client::new(), door, messages: Messages::new(signer, clock) }
+        let url = format!("http://{address}/ws/smev/{}", VERSION.as_str());
+        let messages = Messages::new(signer, clock);
+        let link = Link::new(Client::new(), url, VERSION, Arc::clone(&messages.signer));
+        Self { link, messages }
     }
 
     /// Sends a question, takes the answer out of the mailbox, confirms it; the data of the answer.
@@ -144,44 +199,62 @@ impl FederalClient {
         inside: &str,
         purpose: &str,
     ) -> Result<(Node, Duration)> {
-        let (id, ask) = self.messages.ask(root, inside, purpose)?;
+        let (id, message) = self.messages.ask(root, inside, purpose)?;
         let begun = Instant::now();
-        self.call("SendRequest", ask).await?;
+        self.call("SendRequest", message).await?;
         let sent = begun.elapsed();
-        let answer = self.call("GetResponse", self.messages.pull(root)?).await?;
-        let original = find(&answer, "OriginalMessageId").map(|node| node.text.trim());
-        ensure!(original == Some(id.to_string().as_str()), "почтовый ящик не отдал ответ");
-        let provided =
-            find(&answer, "SenderProvidedResponseData").context("в ответе нет данных")?;
-        let message = find(provided, "MessageID").context("у ответа нет номера")?.text.clone();
-        self.call("Ack", self.messages.ack(&message)?).await?;
-        match find(provided, "Attached") {
-            Some(_) => Ok((attached(&answer)?, sent)),
-            None => Ok((provided.clone(), sent)),
+        let found = self.next(root).await?.map(|(found, _)| found);
+        let found = found.filter(|found| found.original_id == Some(id));
+        let found = found.context("почтовый ящик не отдал ответ")?;
+        self.confirm(&found).await?;
+        match (find(&found.provided, "Attached"), &found.sent) {
+            (Some(_), Ok(data)) => Ok((attached(&data.attachments)?, sent)),
+            _ => Ok((found.provided, sent)),
         }
     }
 
-    /// Sends one message; the element in the body of the answer.
-    async fn call(&self, operation: &str, message: Vec<u8>) -> Result<Node> {
-        let request = self.client.post(&self.door);
-        let request = request.header("content-type", "text/xml; charset=utf-8").body(message);
-        let answer = request.send().await.context("федеральная дверь не отвечает")?;
-        let (status, xml) = (answer.status(), answer.text().await?);
-        ensure!(status.is_success(), "{operation}: {status} {xml}");
-        let mut envelope = Envelope::open(xml.as_bytes(), shape::limits(), &[])?;
-        let (namespace, local) = envelope.operation();
-        let (namespace, local) = (namespace.to_owned(), local.to_owned());
-        Ok(Node::rest(envelope.reader(), &namespace, &local)?)
+    /// Sends a question; its id.
+    ///
+    /// # Errors
+    /// When it is answered with a fault.
+    pub async fn send(&self, asking: &Asking<'_>) -> Result<Uuid> {
+        let (id, message) = self.messages.ask_as(asking)?;
+        self.call("SendRequest", message).await?;
+        Ok(id)
+    }
+
+    /// The next answer to a question with this root element, and the message that has it.
+    ///
+    /// # Errors
+    /// When the call is answered with a fault.
+    pub async fn next(&self, root: &str) -> Result<Option<(Returned, Answer)>> {
+        let answer = self.call("GetResponse", self.messages.pull(root)?).await?;
+        let Some(body) = &answer.body else { return Ok(None) };
+        Ok(returned(self.link.version(), body)?.map(|found| (found, answer)))
+    }
+
+    /// Confirms an answer.
+    ///
+    /// # Errors
+    /// When the call is answered with a fault.
+    pub async fn confirm(&self, found: &Returned) -> Result<()> {
+        self.call("Ack", self.messages.ack(&found.message_id.to_string())?).await.map(|_| ())
+    }
+
+    async fn call(&self, operation: &str, message: Vec<u8>) -> Result<Answer> {
+        let answer = self.link.send(operation, message).await;
+        answer.map_err(|error| {
+            let trouble = error.trouble();
+            anyhow!("{operation}: {}: {}", trouble.fault, trouble.text)
+        })
     }
 }
 
 /// The answer in the file beside a message whose content only refers to it.
-fn attached(answer: &Node) -> Result<Node> {
-    let content = find(answer, "AttachmentContent").context("в ответе нет файла")?;
-    let text = find(content, "Content").context("файл пуст")?.text.as_bytes();
-    let packed: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+fn attached(files: &[Attachment]) -> Result<Node> {
+    let file = files.first().context("в ответе нет файла")?;
     let mut document = Vec::new();
-    GzDecoder::new(&*STANDARD.decode(packed)?).take(MOST_UNPACKED).read_to_end(&mut document)?;
+    GzDecoder::new(&*file.bytes).take(MOST_UNPACKED).read_to_end(&mut document)?;
     Ok(Node::document(&document, shape::limits())?)
 }
 

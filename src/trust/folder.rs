@@ -91,13 +91,17 @@ impl Watched {
 
 /// Certificates of authorities among those of a file, DER.
 fn authorities(bytes: &[u8]) -> Vec<Vec<u8>> {
+    certificates(bytes).into_iter().filter(|der| der::is_authority(der)).collect()
+}
+
+/// All certificates of a file, DER: one in DER, or any number in PEM.
+pub fn certificates(bytes: &[u8]) -> Vec<Vec<u8>> {
     let certificates = X509::stack_from_pem(bytes)
         .ok()
         .filter(|found| !found.is_empty())
         .or_else(|| X509::from_der(bytes).ok().map(|one| vec![one]))
         .unwrap_or_default();
-    let ders = certificates.iter().filter_map(|certificate| certificate.to_der().ok());
-    ders.filter(|der| der::is_authority(der)).collect()
+    certificates.iter().filter_map(|certificate| certificate.to_der().ok()).collect()
 }
 
 /// The files of a folder by name, or the file itself.

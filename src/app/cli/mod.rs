@@ -1,12 +1,15 @@
 //! The grammar of the command line.
 
+mod ask;
 mod signature;
 
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
+use uuid::Uuid;
 
+pub use ask::Ask;
 pub use signature::{JudgeBy, KeyBy, Signature};
 
 /// Regional segment of the federal learner-contingent system.
@@ -386,6 +389,17 @@ pub enum Federal {
         #[arg(long)]
         json: bool,
     },
+    /// Show how the remote node answers, and which answers wait to be sent there.
+    Remote {
+        /// Send the parked answer to this request again.
+        #[arg(long)]
+        again: Option<Uuid>,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask a question as a system of the exchange, and print the answer.
+    Ask(Ask),
 }
 
 /// `authority`.

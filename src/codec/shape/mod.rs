@@ -96,6 +96,16 @@ pub fn smev3(document: &[u8]) -> Result<Plan, Refusal> {
     smev3::plan(&Node::document(document, limits())?)
 }
 
+/// The signature of the exchange in its answer to SendRequest, SendResponse, GetRequest or GetResponse: by
+/// it whoever gets the answer knows that the exchange vouches for what is in it.
+///
+/// # Errors
+/// What is wrong with the XML or the envelope; `OPERATION_UNKNOWN`.
+pub fn smev3_of_exchange(document: &[u8]) -> Result<Spot, Refusal> {
+    let limits = Limits { comments: true, ..limits() };
+    smev3::of_exchange(&Node::document(document, limits)?)
+}
+
 /// A message of SMEV 2: WS-Security over the body, and an enveloped signature over `AppData` where
 /// there is one.
 ///

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Attachment, Path, Plan, Role, Spot, below, below_name, operation, operation_path};
 use crate::codec::node::Node;
-use crate::codec::smev3::parse_uuid;
+use crate::codec::smev3::{delivery_names, parse_uuid};
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Beginning of the namespaces of types; the version follows.
@@ -75,6 +75,23 @@ pub(super) fn plan(root: &Node) -> Result<Plan, Refusal> {
 /// A signature, which has the transform of SMEV.
 fn spot(role: Role, signed: Path, holder: Path) -> Spot {
     Spot { smev: Some(true), ..Spot::new(role, signed, holder) }
+}
+
+/// The signature of the exchange in its answer, whatever else is in it.
+pub(super) fn of_exchange(root: &Node) -> Result<Spot, Refusal> {
+    let operation = operation(root)?;
+    let types = operation.namespace.as_str();
+    let path = operation_path(operation);
+    let name = operation.local.strip_suffix("Response").unwrap_or_default();
+    match name {
+        _ if !types.starts_with(TYPES) => Err(RefusalCode::OperationUnknown.into()),
+        "SendRequest" | "SendResponse" => Ok(exchange(&path, types, "MessageMetadata")),
+        "GetRequest" | "GetResponse" => {
+            let [around, signed] = delivery_names(name);
+            Ok(exchange(&below_name(&path, types, around), types, signed))
+        }
+        _ => Err(RefusalCode::OperationUnknown.into()),
+    }
 }
 
 /// The signature of the exchange beside what it signs.

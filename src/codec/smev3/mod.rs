@@ -4,6 +4,7 @@
 //! Liberal in what is read (any Id values, any prefixes, an empty NodeID, ids of attachments that are
 //! no names), strict in what is written: every document we send is valid by `schemas/smev3`.
 
+pub mod client;
 mod fault;
 mod read;
 mod translate;

@@ -5,11 +5,13 @@
 mod dictionary;
 mod message_type;
 mod party;
+mod remote;
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::model::clock::Clock;
 use crate::storage::audit::{self, Act};
@@ -31,6 +33,8 @@ pub struct Admin {
     actor: String,
     /// Folder with more authorities than the database has.
     trust: Option<PathBuf>,
+    /// Whether the node answers the questions of the federal segment itself.
+    answers: bool,
 }
 
 /// Why an act was not done. The text is for the administrator.
@@ -74,6 +78,9 @@ pub enum AdminError {
     /// The root element is that of another kind of messages, or one of our own questions.
     #[error("корневой элемент {{{0}}}{1} уже принадлежит другому виду сведений")]
     RootTaken(String, String),
+    /// No answer to this request is parked.
+    #[error("среди отложенных нет ответа на запрос {0}")]
+    NotParked(Uuid),
     /// A name is missing or too long.
     #[error("название должно содержать от 1 до 500 символов")]
     Name,
@@ -109,6 +116,7 @@ impl AdminError {
             Self::SystemUnknown(_) => "SYSTEM_UNKNOWN",
             Self::KindUnknown(_) => "KIND_UNKNOWN",
             Self::RootTaken(..) => "ROOT_TAKEN",
+            Self::NotParked(_) => "NOT_PARKED",
             Self::Name => "NAME",
             Self::CodeUnknown(..) => "CODE_UNKNOWN",
             Self::OrganisationUnknown(_) => "ORGANISATION_UNKNOWN",
@@ -122,7 +130,7 @@ impl AdminError {
 impl Admin {
     /// Somebody, known to the audit as `actor`, administers this database.
     pub fn new(db: Db, clock: Clock, actor: String) -> Self {
-        Self { ids: Ids::new(db.clone()), db, clock, actor, trust: None }
+        Self { ids: Ids::new(db.clone()), db, clock, actor, trust: None, answers: true }
     }
 
     /// Knows of the folder of trust, where there is one.
@@ -140,6 +148,13 @@ impl Admin {
     /// The folder of trust.
     pub fn trust_folder(&self) -> Option<&Path> {
         self.trust.as_deref()
+    }
+
+    /// The node does not answer the questions of the federal segment itself: they may be registered
+    /// with a system as their provider.
+    #[must_use]
+    pub fn without_own_answers(self) -> Self {
+        Self { answers: false, ..self }
     }
 
     /// Does `change` and writes its audit row, in one transaction; `detail` is a JSON object of ids.

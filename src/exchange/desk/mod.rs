@@ -7,6 +7,7 @@ mod files;
 mod late;
 mod own;
 mod post;
+mod pulled;
 mod reply_to;
 mod respond;
 mod send;
@@ -40,6 +41,7 @@ pub use caller::{Caller, CallerError, OutOfDate};
 pub use deliver::Delivered;
 pub use files::{Content, MESSAGE_FILES, Pass};
 pub use late::run as give_up_late;
+pub use pulled::{Pulled, Settled};
 
 /// Most messages in one queue that nobody has acknowledged.
 const QUEUE_LIMIT: i64 = 10_000;

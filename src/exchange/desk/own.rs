@@ -20,13 +20,39 @@ use crate::model::federal::{Answer, Asked, Topic};
 use crate::storage::audit::Act;
 use crate::storage::db::Tx;
 use crate::storage::disclosure::Disclosure;
-use crate::storage::mailbox::{self, MailboxError, Message, Queue, Selector};
+use crate::storage::mailbox::{self, MailboxError, Message, Queue, Request, Selector};
 
 /// Longest answer that stands in the message itself, in bytes; a longer one is a file beside it.
 const LONGEST: usize = 1 << 20;
 
 /// Id of that file in the message.
 const ATTACHED: &str = "answer";
+
+/// A question answered. Nothing is written yet but what `begun` has written to the registry.
+pub(super) struct Ready {
+    pub(super) packed: Packed,
+    pub(super) request: Request,
+    pub(super) disclosure: Disclosure,
+    pub(super) act: Act,
+    pub(super) begun: Option<Tx>,
+}
+
+/// The content of an answer, and the files beside it with our signatures over them.
+pub(super) struct Packed {
+    pub(super) content: String,
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    signatures: Vec<Option<Vec<u8>>>,
+}
+
+impl Packed {
+    /// What the message says of the files.
+    pub(super) fn headers(&self) -> Vec<Header<'_>> {
+        let signatures = self.signatures.iter().map(Option::as_deref);
+        signatures
+            .map(|signature| Header { id: ATTACHED, mime: "application/gzip", signature })
+            .collect()
+    }
+}
 
 impl Desk {
     /// Answers a question and puts the answer into the queue of who asked.
@@ -47,14 +73,34 @@ impl Desk {
         if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
             return Err(TakeError::QueueFull(format!("{}.response", system.mnemonic)));
         }
-        let number = self.0.ids.one("disclosure").await?;
         let sequence = self.0.ids.one("mailbox_answer").await?;
         let to = reply_to::write(self.secret().await?, sent.message_id);
         let to = to.map_err(QuestionError::from)?;
-        let (answer, begun) = self.find(system.id, &asked, sent.message.data.test, now).await?;
-        let message =
-            self.message(&answer, &to, sent.version, &queue, (sent.message_id, sequence))?;
+        let (version, message_id) = (sent.version, sent.message_id);
+        let ready = self.ready(caller, sent, &asked, &kind, now).await?;
+        let Ready { packed, request, disclosure, act, begun } = ready;
+        let message = self.message(packed, &to, version, &queue, (message_id, sequence))?;
         let message = Message { message_type: kind.code.clone(), ..message };
+        let put = Put { request, message, disclosure: Some(disclosure), act };
+        let done = match begun {
+            Some(tx) => store(tx, put, &[], now).await?,
+            None => self.0.post.perform(Deed::Put(Box::new(put))).await?,
+        };
+        if done { Ok(now) } else { Err(TakeError::AlreadySent) }
+    }
+
+    /// Answers a question: all that is to be written with the answer, wherever that goes.
+    pub(super) async fn ready(
+        &self,
+        caller: &Caller,
+        sent: Sent<Send<SendRequest>>,
+        asked: &Asked,
+        kind: &Kind,
+        now: DateTime<Utc>,
+    ) -> Result<Ready, TakeError> {
+        let system = &caller.system;
+        let number = self.0.ids.one("disclosure").await?;
+        let (answer, begun) = self.find(system.id, asked, sent.message.data.test, now).await?;
         let disclosure = Disclosure {
             id: number,
             at: now,
@@ -72,13 +118,8 @@ impl Desk {
             object: format!("message:{}", sent.message_id),
             detail: Some(disclosed::summary(&answer, &disclosure).to_string()),
         };
-        let request = request(caller, sent, kind.code, None, now);
-        let put = Put { request, message, disclosure: Some(disclosure), act };
-        let done = match begun {
-            Some(tx) => store(tx, put, &[], now).await?,
-            None => self.0.post.perform(Deed::Put(Box::new(put))).await?,
-        };
-        if done { Ok(now) } else { Err(TakeError::AlreadySent) }
+        let request = request(caller, sent, kind.code.clone(), None, now);
+        Ok(Ready { packed: self.pack(&answer)?, request, disclosure, act, begun })
     }
 
     /// The answer, and the transaction that goes on with what it has written, if it has.
@@ -109,32 +150,32 @@ impl Desk {
         Ok((answer, Some(tx)))
     }
 
+    /// The content of an answer; a long one becomes a file beside it.
+    fn pack(&self, answer: &Answer) -> Result<Packed, TakeError> {
+        let mut content = federal::answer(answer);
+        let mut files = Vec::new();
+        if content.len() > LONGEST {
+            let packed = gzip(content.as_bytes()).map_err(MailboxError::Damaged)?;
+            files.push((ATTACHED.to_owned(), packed));
+            content = federal::attached(answer.topic(), ATTACHED, content.len());
+        }
+        // A key in a token makes no such signatures: the header then has none.
+        let sign = |(_, bytes): &(String, Vec<u8>)| self.seal().signer().sign_file(bytes).ok();
+        let signatures = files.iter().map(sign).collect();
+        Ok(Packed { content, files, signatures })
+    }
+
     /// The answer as a message, which we sign as its provider.
     fn message(
         &self,
-        answer: &Answer,
+        packed: Packed,
         to: &str,
         version: Version,
         queue: &Selector,
         (request_id, sequence): (uuid::Uuid, i64),
     ) -> Result<Message, TakeError> {
         let message_id = self.message_id(self.now());
-        let mut content = federal::answer(answer);
-        let mut attachments = Vec::new();
-        if content.len() > LONGEST {
-            let packed = gzip(content.as_bytes()).map_err(MailboxError::Damaged)?;
-            attachments.push((ATTACHED.to_owned(), packed));
-            content = federal::attached(answer.topic(), ATTACHED, content.len());
-        }
-        // A key in a token makes no such signatures: the header then has none.
-        let sign = |(_, bytes): &(String, Vec<u8>)| self.seal().signer().sign_file(bytes).ok();
-        let signatures: Vec<Option<Vec<u8>>> = attachments.iter().map(sign).collect();
-        let headers: Vec<Header<'_>> = signatures
-            .iter()
-            .map(Option::as_deref)
-            .map(|signature| Header { id: ATTACHED, mime: "application/gzip", signature })
-            .collect();
-        let told = Told::Content(&content, &headers);
+        let told = Told::Content(&packed.content, &packed.headers());
         let data = provided_response(version, &Provided { message_id, to, told });
         Ok(Message {
             message_id,
@@ -149,7 +190,7 @@ impl Desk {
             sha256: sha256(data.as_bytes()).to_vec(),
             signature: Some(self.seal().provided(version, &data)?),
             content: data.into_bytes(),
-            attachments,
+            attachments: packed.files,
             sequence,
         })
     }

@@ -12,7 +12,7 @@ use crate::storage::audit::{self, Act};
 use crate::storage::db::Tx;
 use crate::storage::disclosure::{self, Disclosure};
 use crate::storage::file_store;
-use crate::storage::mailbox::{self, Message, Queue, Request, Selector};
+use crate::storage::mailbox::{self, Message, Origin, Queue, Request, Selector};
 
 impl Desk {
     /// Takes a request. Returns when it was taken and which system gets it; none when we have answered.
@@ -141,6 +141,7 @@ pub(super) fn request(
 ) -> Request {
     let data = sent.message.data;
     Request {
+        origin: Origin::Door,
         message_id: sent.message_id,
         system: caller.system.id,
         node: data.node_id.unwrap_or_default(),

@@ -7,6 +7,7 @@
 mod lease;
 mod look;
 mod put;
+pub mod remote;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -62,9 +63,29 @@ impl Queue {
     }
 }
 
+/// How a request came to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Through our own door.
+    Door,
+    /// Pulled from the node of the federal exchange.
+    Remote,
+}
+
+impl Origin {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Door => "door",
+            Self::Remote => "remote",
+        }
+    }
+}
+
 /// A request as it was taken.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// How it came to us.
+    pub origin: Origin,
     /// The sender's id of the message.
     pub message_id: Uuid,
     /// Who asks.

@@ -33,6 +33,7 @@ pub async fn put_requests(
     let envelopes = requests.iter().map(|one| compress(&one.envelope).map(Some));
     let input = Input::new()
         .column("message_id", uuid(|r| Some(r.message_id)))
+        .column("origin", text(|r| Some(r.origin.as_str().to_owned())))
         .column("system_id", int(|r| Some(r.system)))
         .column("node_id", text(|r| Some(r.node.clone())))
         .column("reference_id", uuid(|r| r.reference))
@@ -49,9 +50,9 @@ pub async fn put_requests(
         .column("end_of_life", instant(|r| r.end_of_life))
         // What we answer ourselves is answered in the same transaction.
         .column("closed_at", instant(|r| r.provider.is_none().then_some(r.received_at)));
-    let columns = "message_id, system_id, node_id, reference_id, transaction_code, root_namespace, \
-        root_element, test, envelope, peer, received_at, version, message_type, provider_id, \
-        end_of_life, closed_at";
+    let columns = "message_id, origin, system_id, node_id, reference_id, transaction_code, \
+        root_namespace, root_element, test, envelope, peer, received_at, version, message_type, \
+        provider_id, end_of_life, closed_at";
     let sql = format!(
         "WITH {{input}} INSERT INTO mailbox_request ({columns}) SELECT {columns} FROM input \
          WHERE true ON CONFLICT (message_id) DO NOTHING RETURNING message_id"

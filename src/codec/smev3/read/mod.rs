@@ -13,6 +13,7 @@ use crate::codec::xml::Limits;
 pub use send::{
     Attachment, Content, FileReference, Progress, Rejection, Send, SendRequest, SendResponse,
 };
+pub(super) use send::{attachments, request_data, response_data};
 
 /// A request of one of the operations.
 #[derive(Clone, Debug)]

@@ -117,7 +117,7 @@ pub(super) fn request(
     operation: &Node,
     flaws: &mut Vec<Flaw>,
 ) -> Option<Request> {
-    let (types, basic) = (version.types(), version.basic());
+    let types = version.types();
     let mut parts = Sequence::of(operation, flaws);
     let data = parts.required(types, "SenderProvidedRequestData");
     let attachments = attachments(version, &mut parts);
@@ -126,7 +126,19 @@ pub(super) fn request(
         parts.optional(ROUTING, "Routing");
     }
     parts.finish();
-    let mut fields = Sequence::of(data?, flaws);
+    let sent = request_data(version, data?, attachments, flaws)?;
+    Some(Request::SendRequest(Box::new(sent)))
+}
+
+/// What the sender of a question has signed.
+pub(in crate::codec::smev3) fn request_data(
+    version: Version,
+    data: &Node,
+    attachments: Vec<Attachment>,
+    flaws: &mut Vec<Flaw>,
+) -> Option<Send<SendRequest>> {
+    let (types, basic) = (version.types(), version.basic());
+    let mut fields = Sequence::of(data, flaws);
     let message_id = fields.required(types, "MessageID");
     let reference_id = fields.optional(types, "ReferenceMessageID");
     let transaction_code = fields.optional(types, "TransactionCode");
@@ -144,7 +156,7 @@ pub(super) fn request(
     let end_of_life = end_of_life.and_then(|node| instant(&mut fields, node));
     let content = content.and_then(|node| only_child(&mut fields, node));
     fields.finish();
-    Some(Request::SendRequest(Box::new(Send {
+    Some(Send {
         message_id: message_id?.to_owned(),
         data: SendRequest {
             reference_id,
@@ -157,7 +169,7 @@ pub(super) fn request(
         attachments,
         headers: files.headers,
         references: files.references,
-    })))
+    })
 }
 
 /// Namespace of the routing of 1.3, which we read and do not follow.
@@ -174,20 +186,32 @@ pub(super) fn response(
     let attachments = attachments(version, &mut parts);
     parts.optional(types, "CallerInformationSystemSignature");
     parts.finish();
-    let mut fields = Sequence::of(data?, flaws);
+    let sent = response_data(version, data?, attachments, flaws)?;
+    Some(Request::SendResponse(Box::new(sent)))
+}
+
+/// What the sender of an answer has signed.
+pub(in crate::codec::smev3) fn response_data(
+    version: Version,
+    data: &Node,
+    attachments: Vec<Attachment>,
+    flaws: &mut Vec<Flaw>,
+) -> Option<Send<SendResponse>> {
+    let types = version.types();
+    let mut fields = Sequence::of(data, flaws);
     let message_id = fields.required(types, "MessageID");
     let to = fields.required(types, "To");
-    let (content, files) = answer(version, data?, &mut fields)?;
+    let (content, files) = answer(version, data, &mut fields)?;
     let message_id = message_id.and_then(|node| fields.text(node, 200));
     let to = to.and_then(|node| fields.filled(node, 4000));
     fields.finish();
-    Some(Request::SendResponse(Box::new(Send {
+    Some(Send {
         message_id: message_id?.to_owned(),
         data: SendResponse { to: to?.to_owned(), content },
         attachments,
         headers: files.headers,
         references: files.references,
-    })))
+    })
 }
 
 /// The choice between content, rejections and progress.
@@ -312,7 +336,10 @@ fn reference(
 }
 
 /// Files in the message.
-fn attachments(version: Version, parts: &mut Sequence<'_, '_>) -> Vec<Attachment> {
+pub(in crate::codec::smev3) fn attachments(
+    version: Version,
+    parts: &mut Sequence<'_, '_>,
+) -> Vec<Attachment> {
     let basic = version.basic();
     let Some(list) = parts.optional(basic, "AttachmentContentList") else { return Vec::new() };
     let mut inside = parts.inside(list);

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Version;
 use crate::codec::xml::{Event, Limits, Reader, Writer};
 
+pub(super) use provided::write_headers;
 pub use provided::{AsyncStatus, Header, Provided, Told, provided_response};
 
 /// `Id` of the element our exchange signs.
@@ -197,7 +198,7 @@ pub fn delivery(version: Version, message: &Delivery<'_>) -> String {
         out.start("t:SenderInformationSystemSignature").raw(signature).end();
     }
     out.end();
-    write_attachments(&mut out, message);
+    write_files(&mut out, &message.attachments, message.parts);
     out.element("t:SMEVSignature", "");
     out.finish()
 }
@@ -242,17 +243,18 @@ fn write_stored(out: &mut Writer, files: &[Stored<'_>]) {
     out.end();
 }
 
-fn write_attachments(out: &mut Writer, message: &Delivery<'_>) {
+/// Files of a message: inside, or as references to parts of their own.
+pub(super) fn write_files(out: &mut Writer, files: &[Attached<'_>], parts: bool) {
     const XOP: &str = "http://www.w3.org/2004/08/xop/include";
-    if message.attachments.is_empty() {
+    if files.is_empty() {
         return;
     }
     out.start("b:AttachmentContentList");
-    for (place, file) in message.attachments.iter().enumerate() {
+    for (place, file) in files.iter().enumerate() {
         out.start("b:AttachmentContent");
         out.element("b:Id", file.id);
         out.start("b:Content");
-        if message.parts {
+        if parts {
             out.start("xop:Include").attribute("xmlns:xop", XOP);
             out.attribute("href", &format!("cid:{}", part_id(place))).end();
         } else {
@@ -298,6 +300,7 @@ fn write_participant(out: &mut Writer, role: &str, participant: &Participant, na
     out.end();
 }
 
-fn instant(at: DateTime<Utc>) -> String {
+/// An instant with milliseconds and its offset.
+pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, false)
 }

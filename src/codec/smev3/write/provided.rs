@@ -76,7 +76,8 @@ pub fn provided_response(version: Version, provided: &Provided<'_>) -> String {
     out.finish()
 }
 
-fn write_headers(out: &mut Writer, headers: &[Header<'_>]) {
+/// Headers of files in the message.
+pub(in crate::codec::smev3) fn write_headers(out: &mut Writer, headers: &[Header<'_>]) {
     if headers.is_empty() {
         return;
     }
