@@ -10,6 +10,7 @@
     reason = "counts of a test are small, and rows are compared as tuples"
 )]
 
+mod adapter;
 mod chaos;
 mod cli;
 mod door;

@@ -26,7 +26,7 @@ const FULL: i64 = 1000;
 /// How often a request is tried to be answered before it is left to be handed out again.
 const TRIES: u32 = 6;
 
-/// Pause between these tries; each one is twice as long as the last.
+/// Pause between these tries, each one twice as long as the last, and after what is handed out again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a successful poll is noted for operators.
@@ -40,6 +40,8 @@ pub(super) struct Notes(Mutex<Option<(Instant, bool)>>);
 enum Turn {
     /// A message; there may be more.
     Message,
+    /// One that was there before.
+    Again,
     /// Nothing.
     Empty,
     /// No answer.
@@ -60,6 +62,8 @@ pub async fn run(adapter: Adapter, stop: CancellationToken) {
         };
         let pause = match turn {
             Turn::Message => Duration::ZERO,
+            // A node that does not hide what it has handed out would else be asked without end.
+            Turn::Again => PAUSE,
             Turn::Empty => settings.poll,
             Turn::Away => pauses.grow(),
             Turn::Barred => settings.barred_pause,
@@ -156,7 +160,7 @@ impl Adapter {
             Ok(true) => {
                 settled("repeated");
                 self.0.answers.notify_one();
-                return Turn::Message;
+                return Turn::Again;
             }
             Ok(false) => {}
             Err(error) => {
@@ -169,7 +173,7 @@ impl Adapter {
             self.acknowledge(id, true).await;
             return Turn::Message;
         };
-        let peer = host(self.0.link.url());
+        let peer = authority(&without_user(self.0.link.url())).to_owned();
         let version = self.0.link.version();
         self.settle(&Pulled { version, incoming, reply_to, document, peer }).await
     }
@@ -261,8 +265,8 @@ impl Adapter {
             }
             *last = Some((Instant::now(), failed));
         }
-        let (db, url) = (self.0.exchange.db(), self.0.link.url());
-        if let Err(error) = remote::note_poll(db, url, trouble).await {
+        let url = without_user(self.0.link.url());
+        if let Err(error) = remote::note_poll(self.0.exchange.db(), &url, trouble).await {
             tracing::warn!(%error, "it could not be noted how polling goes");
         }
     }
@@ -278,9 +282,15 @@ fn doubted(refusal: &Refusal, id: Uuid) -> Trouble {
     Trouble { fault: refusal.code.as_str().to_owned(), text }
 }
 
-/// The host of an address.
-fn host(url: &str) -> String {
+/// An address without the name and the word of a user that it may hold.
+fn without_user(url: &str) -> String {
+    let host = authority(url);
+    let named = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    url.replacen(host, named, 1)
+}
+
+/// Host and port of an address, with a user if it names one.
+fn authority(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned()
+    rest.split('/').next().unwrap_or_default()
 }
