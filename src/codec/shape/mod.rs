@@ -102,7 +102,7 @@ pub fn smev3(document: &[u8]) -> Result<Plan, Refusal> {
 /// # Errors
 /// What is wrong with the XML or the envelope; `OPERATION_UNKNOWN`.
 pub fn smev3_of_exchange(document: &[u8]) -> Result<Spot, Refusal> {
-    let limits = Limits { comments: true, ..limits() };
+    let limits = Limits { comments: true, ..Limits::of_ours() };
     smev3::of_exchange(&Node::document(document, limits)?)
 }
 

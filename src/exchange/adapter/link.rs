@@ -12,7 +12,6 @@ use reqwest::{Client, Response};
 
 use crate::codec::mtom::{self, Related};
 use crate::codec::node::Node;
-use crate::codec::shape;
 use crate::codec::smev3::client::{AnswerError, NodeFault, body};
 use crate::codec::smev3::{Version, action};
 use crate::codec::{soap, xml};
@@ -139,7 +138,7 @@ async fn whole(response: Response) -> Result<Result<Vec<u8>, String>, LinkError>
     };
     let Some(kind) = kind.filter(mtom::is_related) else { return Ok(Ok(document)) };
     let pieces = futures_util::stream::iter([Ok::<_, io::Error>(Bytes::from(document))]);
-    let limits = xml::Limits { comments: true, ..shape::limits() };
+    let limits = xml::Limits { comments: true, ..xml::Limits::of_ours() };
     let joined = match Related::new(&kind, pieces) {
         Ok(related) => related.inlined(limits, MOST).await,
         Err(refusal) => Err(refusal),

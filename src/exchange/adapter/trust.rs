@@ -45,7 +45,7 @@ impl Adapter {
 
     /// Whether the signature of the node stands in its answer.
     pub(super) async fn vouched(&self, document: &[u8]) -> Result<(), Doubt> {
-        let limits = xml::Limits { comments: true, ..shape::limits() };
+        let limits = xml::Limits { comments: true, ..xml::Limits::of_ours() };
         let spot = shape::smev3_of_exchange(document).map_err(Doubt::of)?;
         let signature = Spot::verify(&spot, document, limits).map_err(Doubt::of)?;
         let (exchange, trust) = (&self.0.exchange, &self.0.trust);

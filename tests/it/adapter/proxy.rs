@@ -165,7 +165,7 @@ impl Proxy {
         let path = head.split(' ').nth(1)?;
         let mut request = self.http.post(format!("http://{}{path}", self.node)).body(body);
         // Every other reply comes in one part, as from a stack that knows no others.
-        let plain = self.calls.lock().unwrap().len() % 2 == 0;
+        let plain = self.calls.lock().unwrap().len().is_multiple_of(2);
         for name in ["content-type", "soapaction", "accept"] {
             if name == "accept" && plain {
                 continue;

@@ -4,7 +4,6 @@ use uuid::Uuid;
 
 use super::NodeFault;
 use crate::codec::node::{Flaw, Node, Sequence};
-use crate::codec::shape;
 use crate::codec::smev3::read::{attachments, request_data, response_data};
 use crate::codec::smev3::{
     Attachment, Participant, Send, SendRequest, SendResponse, Version, delivery_names,
@@ -73,7 +72,7 @@ pub fn body(
     version: Version,
     operation: &str,
 ) -> Result<Option<Node>, AnswerError> {
-    let limits = xml::Limits { comments: true, ..shape::limits() };
+    let limits = xml::Limits { comments: true, ..xml::Limits::of_ours() };
     let root = Node::document(document, limits);
     let root = root.map_err(|refusal| foreign(refusal.code.text()))?;
     if !root.is(soap::ENVELOPE, "Envelope") {
@@ -220,6 +219,7 @@ fn foreign(what: &str) -> AnswerError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::shape;
     use crate::codec::smev3::{Fault, SignatureFault, empty_delivery};
 
     fn read(operation: &str, document: &str) -> Result<Option<Node>, AnswerError> {
