@@ -270,14 +270,20 @@ async fn each_fault_of_the_node_has_its_consequence() {
         pair.until(DONE, 1).await;
         assert!(pair.asker.answers().await.is_empty());
 
-        // It will never take it: a refusal goes instead, once.
+        // It finds it invalid, once: perhaps it was changed on the way.
         pair.proxy.script("SendResponse", vec![invalid()]);
         let asked = ask().await;
         pair.until(DONE, 2).await;
+        assert_eq!(told(&pair.asker.answers().await[&asked][0]), Wanted::Snils(snils(0)));
+
+        // It will never take it: a refusal goes instead, once.
+        pair.proxy.script("SendResponse", vec![invalid(), invalid()]);
+        let asked = ask().await;
+        pair.until(DONE, 3).await;
         assert_eq!(told(&pair.asker.answers().await[&asked][0]), Wanted::Code("FAILURE"));
 
         // Nor the refusal: it is parked, the node knows that we have the request, an operator decides.
-        pair.proxy.script("SendResponse", vec![invalid(), invalid()]);
+        pair.proxy.script("SendResponse", vec![invalid(), invalid(), invalid()]);
         let asked = ask().await;
         let parked = "SELECT count(*) FROM remote_answer \
             WHERE state = 'parked' AND acknowledged_at IS NOT NULL AND fault = 'InvalidContent'";
@@ -287,7 +293,7 @@ async fn each_fault_of_the_node_has_its_consequence() {
         let admin = Admin::new(pair.region.db.clone(), Clock::System, "оператор".to_owned());
         admin.send_again(asked).await.unwrap();
         assert!(admin.send_again(asked).await.is_err(), "it is not parked any more");
-        pair.until(DONE, 3).await;
+        pair.until(DONE, 4).await;
         assert_eq!(told(&pair.asker.answers().await[&asked][0]), Wanted::Code("FAILURE"));
 
         // A fresh id is too old for it: one of the clocks is wrong, the id stays.
@@ -295,7 +301,7 @@ async fn each_fault_of_the_node_has_its_consequence() {
         pair.proxy.script("SendResponse", vec![stale(), stale()]);
         let sent = pair.proxy.count("SendResponse");
         let asked = ask().await;
-        pair.until(DONE, 4).await;
+        pair.until(DONE, 5).await;
         assert_eq!(pair.proxy.count("SendResponse"), sent + 3);
         assert_eq!(told(&pair.asker.answers().await[&asked][0]), Wanted::Snils(snils(0)));
 
@@ -303,14 +309,14 @@ async fn each_fault_of_the_node_has_its_consequence() {
         pair.proxy.script("SendResponse", vec![Fault::Confuse]);
         let sent = pair.proxy.count("SendResponse");
         let asked = ask().await;
-        pair.until(DONE, 5).await;
+        pair.until(DONE, 6).await;
         assert_eq!(pair.proxy.count("SendResponse"), sent + 2);
         assert_eq!(pair.asker.answers().await[&asked].len(), 1);
 
         // An Ack that comes too late does no harm.
         pair.proxy.script("Ack", vec![Fault::Say(Told::TargetMessageIsNotFound("x".into()))]);
         ask().await;
-        pair.until(DONE, 6).await;
+        pair.until(DONE, 7).await;
 
         // We are not let in: all stop but for a try now and then.
         let signature = SignatureFault::CertificateIsExpired;
@@ -328,7 +334,7 @@ async fn each_fault_of_the_node_has_its_consequence() {
         let tried = pair.proxy.count("SendResponse") - sent;
         assert!((1..=20).contains(&tried), "{tried}");
         pair.proxy.plan(|_| Fault::Pass);
-        pair.until(DONE, 18).await;
+        pair.until(DONE, 19).await;
         running.kill().await;
         pair.stop().await;
     }

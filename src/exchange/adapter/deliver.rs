@@ -170,6 +170,11 @@ impl Adapter {
                 Ok(Mood::Barred)
             }
             Verdict::Stale => self.renumber(due, message, error, &trouble).await,
+            // Once it may be that our message was changed on the way.
+            Verdict::Never if due.fault.as_ref() != Some(&trouble.fault) => {
+                self.put_off(due, self.pause(due), &trouble).await?;
+                Ok(Mood::Well)
+            }
             Verdict::Never if due.rejection.is_some() => self.park(due, &trouble).await,
             Verdict::Never => self.reject_instead(due, &trouble).await,
             Verdict::Later | Verdict::Done => {

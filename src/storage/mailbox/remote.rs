@@ -51,6 +51,8 @@ pub struct Due {
     pub unconfirmed: bool,
     /// Times it was tried, with this one.
     pub tries: i64,
+    /// What was answered the last time.
+    pub fault: Option<String>,
     /// Mnemonic of who asked.
     pub asker: String,
 }
@@ -122,7 +124,7 @@ pub async fn claim(tx: &mut Tx, most: i64, seconds: u64) -> Result<Vec<Due>, Mai
          ORDER BY next_at LIMIT $1 {}) UPDATE remote_answer SET next_at = {until}, \
          tries = tries + 1 WHERE request_id IN (SELECT request_id FROM due) RETURNING request_id, message_id, version, reply_to, \
          rejection, CASE WHEN state = 'waiting' THEN envelope END, \
-         acknowledged_at IS NULL, tries, (SELECT s.mnemonic FROM mailbox_request r \
+         acknowledged_at IS NULL, tries, fault, (SELECT s.mnemonic FROM mailbox_request r \
          JOIN federal_system s ON s.id = r.system_id WHERE r.message_id = request_id)",
         tx.skip_locked_sql()
     );
@@ -137,7 +139,8 @@ pub async fn claim(tx: &mut Tx, most: i64, seconds: u64) -> Result<Vec<Due>, Mai
             envelope: envelope.map(|frame| decompress(&frame)).transpose()?,
             unconfirmed: row.get(6)?,
             tries: row.get(7)?,
-            asker: row.get(8)?,
+            fault: row.get(8)?,
+            asker: row.get(9)?,
         })
     };
     tx.query(&sql, args![most]).await?.iter().map(read).collect()
