@@ -305,9 +305,20 @@ impl Config {
             http.client_authorities.is_none() || http.tls_certificate.is_some(),
             "http.client_authorities needs http.tls_certificate"
         );
+        let signing = &self.signing;
+        let key = signing.key_file.is_some() || signing.pkcs11_module.is_some();
         ensure!(
-            self.signing.key_file.is_some() == self.signing.certificate_file.is_some(),
-            "signing.key_file and signing.certificate_file go together"
+            key == signing.certificate_file.is_some(),
+            "signing.certificate_file goes together with signing.key_file or signing.pkcs11_module"
+        );
+        let sources = [&signing.key_file, &signing.pkcs12_file, &signing.pkcs11_module];
+        ensure!(
+            sources.iter().filter(|source| source.is_some()).count() <= 1,
+            "of signing.key_file, signing.pkcs12_file and signing.pkcs11_module only one may be given"
+        );
+        ensure!(
+            self.timestamp.url.is_none() || self.timestamp.trust.is_some(),
+            "timestamp.url needs timestamp.trust"
         );
         for (name, hash) in &self.operators {
             let hex = hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit());
@@ -366,6 +377,29 @@ mod tests {
         .unwrap();
         assert_eq!(config.database_url().unwrap(), "postgres://x/y");
         assert_eq!(config.worker.concurrency, 4);
+    }
+
+    #[test]
+    fn the_example_has_every_key_and_says_the_defaults() {
+        let text = include_str!("../deploy/config.example.toml");
+        let folder = tempfile::tempdir().unwrap();
+        let load = |text: &str| {
+            let file = folder.path().join("config.toml");
+            fs::write(&file, text).unwrap();
+            Config::read(Some(&file), HashMap::new())
+        };
+        let told = format!("{:?}", load(text).unwrap());
+        assert_eq!(told, format!("{:?}", read(&[]).unwrap()));
+        // Behind a single # stand keys that exist.
+        for line in text.lines().filter_map(|line| line.strip_prefix('#')) {
+            let Some((key, _)) = line.split_once(" = ") else { continue };
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
+            if key.chars().all(plain) {
+                let with = text.replacen(&format!("#{line}"), line, 1);
+                let error = load(&with).err().map(|error| format!("{error:#}"));
+                assert!(error.is_none_or(|error| !error.contains("unknown field")), "{key}");
+            }
+        }
     }
 
     #[test]

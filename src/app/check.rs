@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use chrono::{DateTime, Utc};
 
+use crate::app::key;
 use crate::config::Config;
 use crate::ops::output::say;
 use crate::trust::crl::Stale;
@@ -12,11 +14,12 @@ use crate::trust::folder::Folder;
 use crate::trust::gost;
 
 /// Prints what holds, secrets left out; says whether every file that is named can be read.
-pub(super) fn report(config: &Config) -> Result<bool> {
+pub(super) fn report(config: &Config, now: DateTime<Utc>) -> Result<bool> {
     let database = without_password(&config.database_url()?);
     let broker = config.broker_url()?.map(|url| without_password(&url));
     let tls = if config.http.tls_certificate.is_some() { "TLS" } else { "без TLS" };
-    let signing = config.signing.certificate_file.as_deref();
+    let signing =
+        config.signing.certificate_file.as_deref().or(config.signing.pkcs12_file.as_deref());
     let rows = [
         ("папка данных", config.data.display().to_string()),
         ("база данных", database),
@@ -40,13 +43,23 @@ pub(super) fn report(config: &Config) -> Result<bool> {
         ("http.tls_key", config.http.tls_key.as_deref()),
         ("http.client_authorities", config.http.client_authorities.as_deref()),
         ("signing.key_file", config.signing.key_file.as_deref()),
-        ("signing.certificate_file", signing),
+        ("signing.certificate_file", config.signing.certificate_file.as_deref()),
     ];
     let mut good = true;
     if let Some(folder) = &config.trust.folder {
-        good &= trusted(folder);
+        good &= trusted("trust.folder", folder);
     }
     say(format!("{:<24}{}", "подписи ГОСТ", verifies_gost()));
+    let configured =
+        config.signing.certificate_file.is_some() || config.signing.pkcs12_file.is_some();
+    if configured && let Err(error) = key::signer(config, now) {
+        say(format!("ОШИБКА: signing: {error:#}"));
+        good = false;
+    }
+    if let (Some(url), Some(trust)) = (&config.timestamp.url, &config.timestamp.trust) {
+        say(format!("{:<24}{url}", "метки времени"));
+        good &= trusted("timestamp.trust", trust);
+    }
     for (key, file) in files {
         if let Some(error) = file.and_then(|file| readable_pem(file).err()) {
             say(format!("ОШИБКА: {key}: {error:#}"));
@@ -62,19 +75,18 @@ pub(super) fn report(config: &Config) -> Result<bool> {
 }
 
 /// Says what a folder of trust holds; whether it can be read.
-fn trusted(folder: &Path) -> bool {
+fn trusted(key: &str, folder: &Path) -> bool {
     match Folder::read(folder, Stale::Accept) {
         Ok(found) => {
             let (anchors, crls) = (found.anchors.len(), found.crls.len());
             let other = found.ignored.len();
             say(format!(
-                "{:<24}центров {anchors}, списков отзыва {crls}, прочих файлов {other}",
-                "trust.folder"
+                "{key:<24}центров {anchors}, списков отзыва {crls}, прочих файлов {other}"
             ));
             true
         }
         Err(error) => {
-            say(format!("ОШИБКА: trust.folder: {error:#}"));
+            say(format!("ОШИБКА: {key}: {error:#}"));
             false
         }
     }

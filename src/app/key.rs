@@ -37,7 +37,7 @@ pub(super) fn signer(config: &Config, now: DateTime<Utc>) -> Result<Arc<Signer>>
         make(&key, &certificate, now)?;
         tracing::warn!(
             certificate = %certificate.display(),
-            "no signing key is configured: made one, whose certificate nobody vouches for"
+            "no signing key is configured: made one, and its own authority in signing-authority.pem beside it"
         );
     }
     read(&key, &certificate)
@@ -90,6 +90,9 @@ fn make(key: &Path, certificate: &Path, now: DateTime<Utc>) -> Result<()> {
     };
     let issued = authority.issue(&request, &mut random)?;
     fs::write(certificate, issued.certificate_pem()?)?;
+    // Who wants to verify receipts trusts this one.
+    let own = certificate.with_file_name("signing-authority.pem");
+    fs::write(own, authority.issued().certificate_pem()?)?;
     // The key last: a pair is there only when it is complete.
     let partial = key.with_extension("partial");
     fs::OpenOptions::new()

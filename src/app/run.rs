@@ -61,7 +61,7 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
         Command::Bench(ref options) => ops::bench::run(&plan(options), Clock::System).await,
         Command::Serve(ref options) => serve(&config()?, &Roles::named(&options.roles)).await,
         Command::Migrate => migrate(&config()?).await,
-        Command::CheckConfig => check::report(&config()?),
+        Command::CheckConfig => check::report(&config()?, Clock::System.now()),
         Command::Package(ref command) => package(&cli, command).await,
         Command::Signature(ref command) => signature(command),
         Command::Supplier(command) => supplier(&desk().await?, command).await,
@@ -117,7 +117,9 @@ fn signing_key(by: &KeyBy) -> Result<Key> {
         return Ok(Key::Token(locator, certificate.clone()));
     }
     match (key.clone(), certificate) {
-        (Some(key), Some(certificate)) => Ok(Key::Pem { key, certificate }),
+        (Some(key), Some(certificate)) => {
+            Ok(Key::Pem { key, certificate, password: password_file.clone() })
+        }
         _ => bail!("нужен ключ: --key и --certificate, --pkcs12 или --pkcs11-module"),
     }
 }
@@ -171,7 +173,8 @@ impl Desk {
     async fn open(config: &Config, actor: String) -> Result<Self> {
         let db = open_database(config).await?;
         let clock = Clock::System;
-        Ok(Self { admin: Admin::new(db.clone(), clock, actor), db, clock })
+        let admin = Admin::new(db.clone(), clock, actor).with_trust(config.trust.folder.clone());
+        Ok(Self { db, admin, clock })
     }
 }
 
@@ -288,11 +291,11 @@ async fn supplier(desk: &Desk, command: Supplier) -> Result<bool> {
                 test_packages,
                 other_encodings,
             };
-            ops::supplier::add(&desk.db, admin, &new, &certificate, now).await?;
+            ops::supplier::add(admin, &new, &certificate, now).await?;
         }
         Supplier::List { json } => ops::supplier::list(&desk.db, json, now).await?,
         Supplier::AddCertificate { mnemonic, certificate } => {
-            ops::supplier::add_certificate(&desk.db, admin, &mnemonic, &certificate, now).await?;
+            ops::supplier::add_certificate(admin, &mnemonic, &certificate, now).await?;
         }
         Supplier::WithdrawCertificate { sha256 } => {
             ops::supplier::withdraw_certificate(admin, &sha256).await?;
@@ -314,7 +317,7 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
         Federal::Add { mnemonic, name, certificate, vip, no_questions } => {
             let now = desk.clock.now();
             let system = Described { mnemonic: &mnemonic, name: &name, vip, asks: !no_questions };
-            ops::federal_system::add(&desk.db, &desk.admin, system, &certificate, now).await?;
+            ops::federal_system::add(&desk.admin, system, &certificate, now).await?;
         }
         Federal::List { json } => ops::federal_system::list(&desk.db, json).await?,
         Federal::Block { mnemonic } => {
@@ -337,6 +340,9 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
         }
         Federal::GrantKind { code, mnemonic } => {
             ops::federal_system::grant_kind(&desk.admin, &code, &mnemonic).await?;
+        }
+        Federal::StoreAccount { mnemonic } => {
+            ops::federal_system::store_account(&desk.admin, &mnemonic).await?;
         }
         Federal::Kinds { json } => ops::federal_system::kinds(&desk.db, json).await?,
         Federal::Queues { json } => {

@@ -254,10 +254,22 @@ impl<S: Sink> Canonicaliser<S> {
 
     fn start(&mut self, start: Start<'_>) {
         self.fresh.clear();
+        // What is in scope at the first element is looked through there; further in only what a tag
+        // itself declares is new.
+        let first = start.depth() == self.apex;
+        let candidates = if first { BUILT_IN.len()..start.bindings() } else { start.declared() };
+        let in_force = |binding: &usize| start.lookup(start.bound(*binding).0) == Some(*binding);
         match &self.method {
             Method::Exclusive(listed) => {
-                let listed: Vec<usize> =
-                    listed.iter().filter_map(|prefix| start.lookup(prefix)).collect();
+                let listed: Vec<usize> = if listed.is_empty() {
+                    Vec::new()
+                } else {
+                    let listed = |binding: &usize| {
+                        let prefix = start.bound(*binding).0;
+                        listed.iter().any(|listed| listed == prefix)
+                    };
+                    candidates.filter(listed).filter(in_force).collect()
+                };
                 self.utilise(start, start.binding());
                 start.attribute_bindings().for_each(|binding| self.utilise(start, binding));
                 for binding in listed {
@@ -265,10 +277,8 @@ impl<S: Sink> Canonicaliser<S> {
                 }
             }
             Method::Inclusive | Method::Inclusive11 => {
-                for binding in BUILT_IN.len()..start.bindings() {
-                    if start.lookup(start.bound(binding).0) == Some(binding) {
-                        self.utilise(start, binding);
-                    }
+                for binding in candidates.filter(in_force) {
+                    self.utilise(start, binding);
                 }
             }
         }

@@ -126,6 +126,24 @@ pub fn write_form(
     }
 }
 
+/// The root element of a document in memory, in the form that it has inside another document, whose
+/// attributes of the prefix `xml` are given. Its text may be of any length.
+///
+/// # Errors
+/// Those of [`write_form`].
+pub fn octets_within(document: &[u8], form: &Form, above: &Inherited) -> Result<Vec<u8>, Refusal> {
+    let limits = Limits { text: u64::MAX, ..Limits::of_ours() };
+    let mut reader = Reader::new(document, limits);
+    let mut writer = FormWriter::within(Vec::new(), form, above)?;
+    loop {
+        let (event, at) = reader.step()?;
+        if matches!(event, Event::Eof) {
+            return Ok(writer.into_sink());
+        }
+        writer.event(&event, at)?;
+    }
+}
+
 /// The root element of a document in memory, in a form. Its text may be of any length.
 ///
 /// # Errors

@@ -33,19 +33,31 @@ pub struct Related {
     start: Option<String>,
 }
 
-/// A message that was saved as it was sent, without the header that names its boundary: its first
-/// line does. Gives the envelope with its parts put back.
+/// Says whether a document may be a message that was saved with its parts: with headers before the
+/// first boundary, or without.
+pub fn is_saved(document: &[u8]) -> bool {
+    let begin = document.trim_ascii_start();
+    begin.starts_with(b"--")
+        || (!begin.starts_with(b"<")
+            && !begin.starts_with(&[0xEF, 0xBB, 0xBF])
+            && memchr::memmem::find(begin, b"\n--").is_some())
+}
+
+/// A message that was saved as it was sent: the first line that begins as a boundary is it, whatever
+/// headers stand before. Gives the envelope with its parts put back.
 ///
 /// # Errors
 /// As [`Related::inlined`].
 pub fn saved(message: Vec<u8>, limits: Limits, most: u64) -> Result<Vec<u8>, Refusal> {
-    let line = message.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let lines = message.split(|&byte| byte == b'\n');
+    let line = lines.map(<[u8]>::trim_ascii_end).find(|line| line.starts_with(b"--"));
+    let line = line.unwrap_or_default();
     let boundary = line.strip_prefix(b"--").and_then(|name| std::str::from_utf8(name).ok());
     let kind = boundary.map(|name| {
         format!("multipart/related; type=\"application/xop+xml\"; boundary=\"{name}\"")
     });
     let kind: Option<Mime> = kind.and_then(|kind| kind.parse().ok());
-    let kind = kind.ok_or_else(|| broken("первая строка не называет границу"))?;
+    let kind = kind.ok_or_else(|| broken("ни одна строка не называет границу"))?;
     let body = stream::iter([Ok(Bytes::from(message))]);
     let mut reading = Box::pin(Related::new(&kind, body)?.inlined(limits, most));
     // All of it is in memory: whoever is not ready only lets the parser look.

@@ -5,6 +5,9 @@ use std::io::Read;
 use crate::codec::xml::{Event, Limits, Reader, Start};
 use crate::model::refusal::{Place, Refusal, RefusalCode};
 
+/// Most elements of a document that is read whole.
+const MOST: usize = 100_000;
+
 /// An element. Namespace declarations, comments and prefixes are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -66,6 +69,7 @@ impl Node {
         namespace: &str,
         local: &str,
     ) -> Result<Self, Refusal> {
+        let mut count = 0;
         let mut open = vec![Self {
             namespace: namespace.to_owned(),
             local: local.to_owned(),
@@ -76,7 +80,14 @@ impl Node {
         }];
         loop {
             match reader.next()? {
-                Event::Start(start) => open.push(Self::begin(start)),
+                Event::Start(start) => {
+                    // A tree needs many times the bytes of its document.
+                    count += 1;
+                    if count > MOST {
+                        return Err(Refusal::new(RefusalCode::XmlElements).at(start.place()));
+                    }
+                    open.push(Self::begin(start));
+                }
                 Event::Text(text) => {
                     if let Some(node) = open.last_mut() {
                         node.text.push_str(text);

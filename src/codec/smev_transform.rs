@@ -63,6 +63,8 @@ pub struct SmevTransform<S> {
     allotted: u32,
     run: Run,
     pending: String,
+    /// Nothing but blanks is pending.
+    blank: bool,
     /// The tag at hand.
     tag: Vec<u8>,
 }
@@ -77,6 +79,7 @@ impl<S: Sink> SmevTransform<S> {
             allotted: 0,
             run: Run::Pending,
             pending: String::new(),
+            blank: true,
             tag: Vec::new(),
         }
     }
@@ -166,16 +169,18 @@ impl<S: Sink> SmevTransform<S> {
             return;
         }
         self.pending.push_str(text);
-        let long = self.pending.len() >= LONG && units_of(&self.pending) >= LONG;
-        if long && !is_blank(&self.pending) {
+        // Each piece is looked at once: a run of blanks may come in a million of them.
+        self.blank &= is_blank(text);
+        if !self.blank && self.pending.len() >= LONG && units_of(&self.pending) >= LONG {
             self.run = write_chunked(&mut self.sink, &self.pending, 0, Last::Plain);
             self.pending.clear();
+            self.blank = true;
         }
     }
 
     fn end_run(&mut self) {
         self.run = Run::Pending;
-        if !is_blank(&self.pending) {
+        if !std::mem::replace(&mut self.blank, true) {
             write_short(&mut self.sink, &self.pending);
         }
         self.pending.clear();

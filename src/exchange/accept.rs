@@ -1,11 +1,13 @@
 //! Accepting a package: examined, its signer judged, durable, receipted.
 
+use std::io::Read;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::codec::inflate::Encoding;
 use crate::codec::package::Seen;
 use crate::codec::receipt::{Subject, hex};
 use crate::exchange::admin::stored;
@@ -15,6 +17,7 @@ use crate::exchange::examine::{Examined, Traces, examine};
 use crate::exchange::parties::{Party, Picture};
 use crate::exchange::{Exchange, receipt};
 use crate::model::ids::{AttemptId, PackageNo};
+use crate::model::package::Header;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::storage::content::compress;
 use crate::storage::db::DbError;
@@ -55,24 +58,10 @@ impl Exchange {
         delivery: Delivery,
         traces: &mut Traces,
     ) -> Result<Accepted, Refusal> {
-        let Delivery { body, small, encoding, expected_id, peer, channel_certificate, .. } =
-            delivery;
-        let (limits, spool) = (self.settings().inflate, &self.settings().spool);
-        let expected = self.0.expected.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (seen_traces, examined) = if small {
-            examine(body, encoding, limits, spool, &expected)
-        } else {
-            let permit = Arc::clone(&self.0.large).acquire_owned().await;
-            let spool = spool.clone();
-            let reading = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                examine(body, encoding, limits, &spool, &expected)
-            });
-            reading.await.map_err(|error| {
-                tracing::error!(%error, "examining a delivery broke off");
-                RefusalCode::Internal
-            })?
-        };
+        let Delivery { body, small, encoding, declared_utf8, expected_id, peer, .. } = delivery;
+        // A small body that is compressed may be a large document.
+        let small = small && encoding == Encoding::Plain;
+        let (seen_traces, examined) = self.examine(body, encoding, small).await?;
         *traces = seen_traces;
         let Examined { content, signature, transcoded, seen } = examined?;
         let picture = self.0.parties.picture().await?;
@@ -88,14 +77,9 @@ impl Exchange {
             traces.stranger = Some(signer.facts.clone());
         }
         let party = party?;
-        if transcoded && !party.supplier.other_encodings {
-            return Err(RefusalCode::XmlEncoding.into());
-        }
-        if header.test && !party.supplier.test_packages {
-            return Err(RefusalCode::TestMode.into());
-        }
+        check_settings(&party, &header, transcoded, declared_utf8)?;
         *self.0.expected.lock().unwrap_or_else(PoisonError::into_inner) = signature.profile;
-        check_channel(&picture, &party, channel_certificate.as_deref())?;
+        check_channel(&picture, &party, delivery.channel_certificate.as_deref())?;
         let new = NewPackage {
             no: PackageNo(self.id("package").await?),
             attempt: AttemptId(self.id("attempt").await?),
@@ -111,6 +95,30 @@ impl Exchange {
             receipt: Vec::new(),
         };
         self.make_durable(new, &party.supplier.mnemonic).await
+    }
+
+    /// Reads a delivery: a small document on this thread, others on one that may block.
+    async fn examine(
+        &self,
+        body: Box<dyn Read + Send>,
+        encoding: Encoding,
+        small: bool,
+    ) -> Result<(Traces, Result<Examined, Refusal>), Refusal> {
+        let (limits, spool) = (self.settings().inflate, &self.settings().spool);
+        let expected = self.0.expected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if small {
+            return Ok(examine(body, encoding, limits, spool, &expected));
+        }
+        let permit = Arc::clone(&self.0.large).acquire_owned().await;
+        let spool = spool.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            examine(body, encoding, limits, &spool, &expected)
+        });
+        reading.await.map_err(|error| {
+            tracing::error!(%error, "examining a delivery broke off");
+            RefusalCode::Internal.into()
+        })
     }
 
     async fn make_durable(&self, mut new: NewPackage, supplier: &str) -> Result<Accepted, Refusal> {
@@ -200,6 +208,25 @@ fn entitled(picture: &Picture, mnemonic: &str, signer: &str) -> Result<Arc<Party
         Some(_) if party.supplier.blocked => Err(RefusalCode::SupplierBlocked.into()),
         Some(_) => Ok(Arc::clone(party)),
     }
+}
+
+/// What not every supplier may send.
+fn check_settings(
+    party: &Party,
+    header: &Header,
+    transcoded: bool,
+    declared_utf8: bool,
+) -> Result<(), Refusal> {
+    if transcoded && declared_utf8 {
+        return Err(RefusalCode::XmlEncodingConflict.into());
+    }
+    if transcoded && !party.supplier.other_encodings {
+        return Err(RefusalCode::XmlEncoding.into());
+    }
+    if header.test && !party.supplier.test_packages {
+        return Err(RefusalCode::TestMode.into());
+    }
+    Ok(())
 }
 
 /// A client certificate that we know as another supplier's is refused; one that is nobody's,

@@ -20,6 +20,8 @@ pub struct Delivery {
     pub small: bool,
     /// How it is compressed.
     pub encoding: inflate::Encoding,
+    /// The transport said that the document is in UTF-8.
+    pub declared_utf8: bool,
     /// Package id named outside of the package, which the header must repeat.
     pub expected_id: Option<PackageId>,
     /// Network address it came from.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::model::federal::statistics::{Built, BuiltPage, StatisticsQuery};
-use crate::model::federal::transfer::Transfer;
+use crate::model::federal::transfer::{Denial, Transfer};
 use crate::model::federal::{Answer, PersonKey, Question};
 use crate::storage::disclosure::Disclosure;
 use crate::storage::federal as registry;
@@ -116,7 +116,7 @@ fn moved(transfer: &Transfer) -> Value {
         "state": transfer.case.as_ref().map(|case| case.state.as_str()),
         "repeated": transfer.repeated,
         "closed": transfer.closed.iter().map(|id| id.0).collect::<Vec<i64>>(),
-        "refused": transfer.denial.map(|denial| denial.code()),
+        "refused": transfer.denial.map(Denial::code),
     })
 }
 

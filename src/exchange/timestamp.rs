@@ -50,6 +50,7 @@ impl Stamper {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(url: String, trust: TrustStore) -> Result<Self, reqwest::Error> {
+        let trust = trust.for_time_stamps();
         Ok(Self { url, trust, client: Client::builder().timeout(PATIENCE).build()? })
     }
 

@@ -2,10 +2,10 @@
 //! minutes.
 
 use crate::codec::smev3::{
-    Attached, Delivery, Fault, Get, Kind, Metadata, Participant, delivery, empty_delivery,
+    Attached, Delivery, Fault, Get, Kind, Metadata, Participant, Stored, delivery, empty_delivery,
 };
 use crate::codec::soap;
-use crate::exchange::desk::{Caller, Delivered, TakeError};
+use crate::exchange::desk::{Caller, Delivered, Pass, TakeError};
 use crate::federal::fault::Failure;
 use crate::federal::multipart::Parts;
 use crate::federal::{Door, Message, Reply};
@@ -70,6 +70,8 @@ impl Door {
         let recipient = known(&caller.system);
         let attachments = std::mem::take(&mut found.leased.attachments);
         let leased = &found.leased;
+        let names: Vec<String> =
+            found.files.iter().map(|pass| format!("/{}", pass.file.name)).collect();
         let (kind, message_type, status) = match queue {
             Queue::Request => {
                 let kind = Kind::Request { reply_to: &found.reply_to };
@@ -98,7 +100,7 @@ impl Door {
             },
             signature: found.signature.as_deref(),
             attachments: attachments.iter().map(|(id, bytes)| Attached { id, bytes }).collect(),
-            files: Vec::new(),
+            files: stored(&names, &found.files),
             parts: message.parts,
         };
         let body = delivery(message.version, &handed);
@@ -107,4 +109,15 @@ impl Door {
         let parts = if message.parts { Parts::of(attachments) } else { Parts::default() };
         Ok(Reply { document, parts })
     }
+}
+
+/// How files of the store are fetched; `names` are their paths.
+fn stored<'a>(names: &'a [String], files: &'a [Pass]) -> Vec<Stored<'a>> {
+    let one = |(name, pass): (&'a String, &'a Pass)| Stored {
+        uuid: &pass.file.uuid,
+        user: &pass.user,
+        password: &pass.password,
+        name,
+    };
+    names.iter().zip(files).map(one).collect()
 }

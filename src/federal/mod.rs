@@ -4,6 +4,7 @@
 mod ack;
 mod describe;
 mod fault;
+mod files;
 mod get;
 mod message_id;
 mod multipart;
@@ -95,7 +96,10 @@ impl From<Vec<u8>> for Reply {
 /// The routes of the door: `/ws/smev/1.1` to `/ws/smev/1.3`, their `?wsdl`, and the schemas beside.
 pub fn router(desk: Desk, settings: Settings) -> Router {
     let door = Arc::new(Door { desk, settings });
-    Router::new().route("/ws/smev/{name}", get(describe::describe).post(take)).with_state(door)
+    Router::new()
+        .route("/ws/smev/{name}", get(describe::describe).post(take))
+        .route("/ws/smev/files/{folder}/{name}", get(files::get).put(files::put))
+        .with_state(door)
 }
 
 async fn take(

@@ -96,15 +96,9 @@ impl Door {
     }
 }
 
-/// Whether each file has one header, and there are not too many bytes; and none is in a store, of
-/// which we have none.
+/// Whether each file has one header, and there are not too many bytes.
 fn coordinate<D>(message: &Send<D>) -> Result<(), Fault> {
     let (headers, files) = (&message.headers, &message.attachments);
-    if !message.references.is_empty() {
-        let id = &message.message_id;
-        let text = format!("Некорректная информация о фтп вложениях; message id = {id}");
-        return Err(Fault::AttachmentUnknown(text));
-    }
     let (attachments, count) = (files.len(), headers.len());
     if attachments != count {
         return Err(Fault::AttachmentContentMiscoordination { attachments, headers: count });
@@ -170,6 +164,14 @@ fn refused(error: TakeError, id: uuid::Uuid, root: &Node, method: &str) -> Failu
             );
             Fault::BusinessDataTypeIsNotSupported { namespace, element, text: Some(text) }.into()
         }
+        TakeError::Files => {
+            let text = format!("Некорректная информация о фтп вложениях; message id = {id}");
+            Fault::AttachmentUnknown(text).into()
+        }
+        TakeError::FileBytes { permitted, real } => {
+            Fault::AttachmentSizeLimitExceeded { permitted, real }.into()
+        }
+        TakeError::Quota { remained, real } => Fault::QuoteLimitExceeded { remained, real }.into(),
         TakeError::AnotherKind => Fault::IncorrectResponseContentType.into(),
         TakeError::Denied => Fault::AccessDenied.into(),
         TakeError::Content(flaws) => invalid(&flaws).into(),
@@ -182,6 +184,7 @@ fn bad_cursor(content: &Node) -> Flaw {
     let node = content.children.iter().find(|node| node.is(NAMESPACE, "Cursor"));
     Flaw {
         place: node.unwrap_or(content).place,
-        text: "Cursor не выдан этой системе для этих Kinds; начните чтение без Cursor".to_owned(),
+        text: "Cursor не выдан этой системе для этого вопроса; начните чтение без Cursor"
+            .to_owned(),
     }
 }

@@ -68,6 +68,7 @@ impl Gateway {
             size_hint: upload.size_hint,
             small: upload.small,
             encoding,
+            declared_utf8: says_utf8(headers),
             expected_id: Some(expected),
             peer: peer.address.ip().to_string(),
             channel_certificate: peer.certificate.as_ref().map(|der| der.to_vec()),
@@ -197,6 +198,13 @@ fn supplier(query: Option<&str>) -> Result<&str, Refusal> {
     found.filter(|supplier| !supplier.is_empty()).ok_or_else(|| {
         Refusal::new(RefusalCode::RequestInvalid).detail("нужен параметр supplier: мнемоника")
     })
+}
+
+/// Whether `Content-Type` names the encoding, which then is UTF-8.
+fn says_utf8(headers: &HeaderMap) -> bool {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind: Option<Mime> = said.and_then(|said| said.parse().ok());
+    kind.is_some_and(|kind| kind.get_param(mime::CHARSET).is_some())
 }
 
 /// How the body is compressed, by its headers.

@@ -146,6 +146,7 @@ impl Gateway {
             size_hint: parcel.size_hint,
             small: parcel.small,
             encoding: parcel.encoding,
+            declared_utf8: false,
             expected_id: parcel.package,
             peer: peer.address.ip().to_string(),
             channel_certificate: peer.certificate.as_ref().map(|der| der.to_vec()),

@@ -108,6 +108,7 @@ refusals! {
     XmlPi = "XML_PI", 400, false, "Инструкции обработки запрещены: уберите их";
     XmlComment = "XML_COMMENT", 400, false, "Комментарии здесь запрещены: уберите их";
     XmlDepth = "XML_DEPTH", 400, false, "Слишком глубокая вложенность элементов";
+    XmlElements = "XML_ELEMENTS", 400, false, "Слишком много элементов в сообщении";
     XmlAttrs = "XML_ATTRS", 400, false, "Слишком много атрибутов у элемента";
     XmlName = "XML_NAME", 400, false, "Слишком длинное имя";
     XmlToken = "XML_TOKEN", 400, false, "Слишком длинное значение";

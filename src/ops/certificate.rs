@@ -6,13 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
-use crate::exchange::admin::Validity;
+use crate::exchange::admin::{Admin, Validity};
 use crate::model::refusal::RefusalCode;
 use crate::ops::output::{day, say};
-use crate::storage::db::Db;
 use crate::storage::supplier;
 use crate::trust::TrustStore;
 use crate::trust::certificate::Facts;
+use crate::trust::crl::Stale;
+use crate::trust::folder::Folder;
 
 /// Reads a certificate file, PEM or DER.
 pub(super) fn read(file: &Path) -> Result<Facts> {
@@ -39,8 +40,12 @@ pub(super) fn describe(facts: &Facts, now: DateTime<Utc>) {
 }
 
 /// Warns when no trusted authority vouches for a signer's certificate.
-pub(super) async fn warn_untrusted(db: &Db, facts: &Facts, now: DateTime<Utc>) -> Result<()> {
-    let store = TrustStore::new(&supplier::anchors(db).await?)?;
+pub(super) async fn warn_untrusted(admin: &Admin, facts: &Facts, now: DateTime<Utc>) -> Result<()> {
+    let mut anchors = supplier::anchors(admin.db()).await?;
+    if let Some(folder) = admin.trust_folder() {
+        anchors.extend(Folder::read(folder, Stale::Accept)?.anchors);
+    }
+    let store = TrustStore::new(&anchors)?;
     if let Err(refusal) = store.judge(&facts.der, &[], now)
         && refusal.code == RefusalCode::CertUntrusted
     {

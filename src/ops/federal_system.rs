@@ -29,7 +29,6 @@ struct Listed {
 /// # Errors
 /// A file that is no certificate, or what [`Admin::register_system`] refuses.
 pub async fn add(
-    db: &Db,
     admin: &Admin,
     system: Described<'_>,
     file: &Path,
@@ -39,7 +38,7 @@ pub async fn add(
     admin.register_system(system, &facts).await?;
     say(format!("Система {} зарегистрирована.", system.mnemonic));
     certificate::describe(&facts, now);
-    certificate::warn_untrusted(db, &facts, now).await
+    certificate::warn_untrusted(admin, &facts, now).await
 }
 
 /// Lists systems.
@@ -201,5 +200,16 @@ pub async fn queues(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
             queue.polled_at.map_or_else(|| "никогда".to_owned(), instant),
         ]
     })?;
+    Ok(())
+}
+
+/// Makes the word by which a system may put large files into the store.
+///
+/// # Errors
+/// What [`Admin::issue_store_word`] refuses.
+pub async fn store_account(admin: &Admin, mnemonic: &str) -> Result<()> {
+    let word = admin.issue_store_word(mnemonic).await?;
+    say(format!("Учётная запись хранилища файлов: {mnemonic}, пароль {word}"));
+    say("Пароль показан один раз; прежний больше не действует.");
     Ok(())
 }

@@ -8,15 +8,16 @@ use serde::Serialize;
 /// Columns wider than this are not padded further, so that one long value does not spread a table.
 const MAX_PADDING: usize = 64;
 
-/// Prints one line. When nobody reads any more (`kontingent … | head`), the command ends quietly.
-///
-/// # Panics
-/// When standard output cannot be written for another reason, such as a full disk.
+/// Prints one line. When nobody reads any more (`kontingent … | head`), the command ends quietly; when
+/// standard output cannot be written for another reason, such as a full disk, it ends with 1.
 pub fn say(line: impl AsRef<str>) {
     match writeln!(io::stdout(), "{}", line.as_ref()) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => panic!("standard output: {error}"),
+        Err(error) => {
+            eprintln!("Стандартный вывод не принимает: {error}");
+            std::process::exit(1)
+        }
     }
 }
 

@@ -44,7 +44,6 @@ struct ListedCertificate {
 /// # Errors
 /// A file that is no certificate, or what [`Admin::register_supplier`] refuses.
 pub async fn add(
-    db: &Db,
     admin: &Admin,
     new: &NewSupplier,
     certificates: &[PathBuf],
@@ -57,7 +56,7 @@ pub async fn add(
     say(format!("Поставщик {} {done}.", new.mnemonic));
     for facts in &certificates {
         certificate::describe(facts, now);
-        certificate::warn_untrusted(db, facts, now).await?;
+        certificate::warn_untrusted(admin, facts, now).await?;
     }
     if fresh && certificates.is_empty() {
         say("Пока за ним нет сертификата, его пакеты будут отклонены: supplier add-certificate");
@@ -126,7 +125,6 @@ pub async fn list(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
 /// # Errors
 /// A file that is no certificate, or what [`Admin::add_certificate`] refuses.
 pub async fn add_certificate(
-    db: &Db,
     admin: &Admin,
     mnemonic: &str,
     file: &Path,
@@ -136,7 +134,7 @@ pub async fn add_certificate(
     admin.add_certificate(mnemonic, &facts).await?;
     say(format!("За поставщиком {mnemonic} зарегистрирован"));
     certificate::describe(&facts, now);
-    certificate::warn_untrusted(db, &facts, now).await
+    certificate::warn_untrusted(admin, &facts, now).await
 }
 
 /// Takes a certificate back.

@@ -24,7 +24,8 @@ pub struct Candidate {
     pub packages: i64,
 }
 
-/// Notes that a certificate signed for the supplier of this mnemonic.
+/// Notes that a certificate signed for the supplier of this mnemonic. One that was registered once and
+/// has been withdrawn does not wait: it comes back by its file only.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -39,10 +40,16 @@ pub async fn note(
     if tx.execute(again, args![certificate.sha256.as_str(), at]).await? > 0 {
         return Ok(());
     }
+    // The one that was not seen for longest makes room.
+    let full = "DELETE FROM certificate_candidate WHERE sha256 = (\
+        SELECT sha256 FROM certificate_candidate WHERE supplier_id = \
+        (SELECT id FROM supplier WHERE mnemonic = $1) ORDER BY last_seen_at DESC, sha256 \
+        LIMIT 1 OFFSET $2)";
+    tx.execute(full, args![mnemonic, MOST - 1]).await?;
     let sql = "INSERT INTO certificate_candidate (sha256, supplier_id, der, subject, not_before, \
         not_after, first_seen_at, last_seen_at, packages) \
         SELECT $2, id, $3, $4, $5, $6, $7, $7, 1 FROM supplier WHERE mnemonic = $1 \
-        AND (SELECT count(*) FROM certificate_candidate c WHERE c.supplier_id = supplier.id) < $8";
+        AND NOT EXISTS (SELECT 1 FROM supplier_certificate c WHERE c.sha256 = $2)";
     let values = args![
         mnemonic,
         certificate.sha256.as_str(),
@@ -51,7 +58,6 @@ pub async fn note(
         certificate.not_before,
         certificate.not_after,
         at,
-        MOST,
     ];
     tx.execute(sql, values).await.map(|_| ())
 }

@@ -24,6 +24,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0009_candidate", include_str!("../../migrations/0009_candidate.sql")),
     ("0010_revocation", include_str!("../../migrations/0010_revocation.sql")),
     ("0011_exchange", include_str!("../../migrations/0011_exchange.sql")),
+    ("0012_file_store", include_str!("../../migrations/0012_file_store.sql")),
     ("0021_transfer", include_str!("../../migrations/0021_transfer.sql")),
     ("0022_statistics", include_str!("../../migrations/0022_statistics.sql")),
 ];

@@ -10,6 +10,7 @@ pub mod dictionary;
 pub mod disclosure;
 pub mod federal;
 pub mod federal_system;
+pub mod file_store;
 pub mod ids;
 pub mod input;
 pub mod journal;

@@ -36,8 +36,21 @@ impl Facts {
     /// # Errors
     /// [`NotACertificate`].
     pub fn read(bytes: &[u8]) -> Result<Self, NotACertificate> {
-        let pem = bytes.windows(11).any(|window| window == b"-----BEGIN ");
-        let certificate = if pem { X509::from_pem(bytes)? } else { X509::from_der(bytes)? };
+        // DER may have anything inside, PEM too: whoever handed it in is who it is.
+        let certificate = X509::from_der(bytes).or_else(|_| X509::from_pem(bytes))?;
+        Self::of(&certificate)
+    }
+
+    /// Facts of a certificate that came with a signature: nothing but DER, and nothing after it.
+    ///
+    /// # Errors
+    /// [`NotACertificate`].
+    pub fn of_der(der: &[u8]) -> Result<Self, NotACertificate> {
+        let facts = Self::of(&X509::from_der(der)?)?;
+        if facts.der == der { Ok(facts) } else { Err(NotACertificate(ErrorStack::get())) }
+    }
+
+    fn of(certificate: &X509) -> Result<Self, NotACertificate> {
         let der = certificate.to_der()?;
         Ok(Self {
             sha256: hex(&certificate.digest(MessageDigest::sha256())?),
@@ -66,6 +79,9 @@ fn name(name: &X509NameRef) -> String {
             .short_name()
             .map_or_else(|_| entry.object().to_string(), str::to_owned);
         let value = entry.data().to_string().unwrap_or_default();
+        // Names are shown in tables and logs, where a line is a line.
+        let value: String =
+            value.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
         format!("{key}={value}")
     };
     name.entries().map(part).collect::<Vec<_>>().join(", ")

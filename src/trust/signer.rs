@@ -30,8 +30,8 @@ use crate::codec::xmldsig::{
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
     /// Not PEM, or not what it says.
-    #[error("not a private key or certificate in PEM")]
-    Unreadable(#[from] ErrorStack),
+    #[error("not a private key or certificate, or the password is wrong")]
+    Unreadable(#[source] ErrorStack),
     /// The certificate is for another key.
     #[error("the certificate is not of this key")]
     Mismatch,
@@ -44,6 +44,18 @@ pub enum SignerError {
     /// The key does not make signatures of the algorithm asked for.
     #[error("the key does not make signatures of this algorithm")]
     Algorithm,
+}
+
+impl From<ErrorStack> for SignerError {
+    fn from(error: ErrorStack) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// A certificate, PEM or DER.
+fn certificate_of(bytes: &[u8]) -> Result<X509, ErrorStack> {
+    let pem = bytes.windows(11).any(|window| window == b"-----BEGIN ");
+    if pem { X509::from_pem(bytes) } else { X509::from_der(bytes) }
 }
 
 /// Why a key did not sign.
@@ -82,7 +94,23 @@ impl Signer {
     /// [`SignerError`].
     pub fn from_pem(key: &[u8], certificate: &[u8]) -> Result<Self, SignerError> {
         openssl::init();
-        Self::from_parts(PKey::private_key_from_pem(key)?, &X509::from_pem(certificate)?)
+        // Without this OpenSSL asks at the terminal for the password of an encrypted key.
+        let key = PKey::private_key_from_pem_callback(key, |_| Ok(0))?;
+        Self::from_parts(key, &certificate_of(certificate)?)
+    }
+
+    /// The same with an encrypted key.
+    ///
+    /// # Errors
+    /// [`SignerError`]; a wrong password is [`SignerError::Unreadable`].
+    pub fn from_encrypted_pem(
+        key: &[u8],
+        password: &str,
+        certificate: &[u8],
+    ) -> Result<Self, SignerError> {
+        openssl::init();
+        let key = PKey::private_key_from_pem_passphrase(key, password.as_bytes())?;
+        Self::from_parts(key, &certificate_of(certificate)?)
     }
 
     /// Reads a key and its certificate from a PKCS#12 file.
@@ -102,7 +130,7 @@ impl Signer {
     /// [`SignerError`]; that the certificate is of another key shows when it signs here for the
     /// first time.
     pub fn from_token(locator: &Locator, certificate: &[u8]) -> Result<Self, SignerError> {
-        let certificate = X509::from_pem(certificate)?;
+        let certificate = certificate_of(certificate)?;
         let token = Arc::new(Token::open(locator)?);
         let key = token.key(&locator.key)?;
         let public = PublicKey::admit(&certificate.public_key()?).map_err(|_| SignerError::Kind)?;

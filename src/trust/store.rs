@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use openssl::error::ErrorStack;
+use openssl::sha::Sha256;
 use openssl::stack::Stack;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
@@ -14,7 +15,7 @@ use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
 use super::certificate::{Facts, instant};
 use super::crl::{Crls, Stale};
 use super::ocsp::Statuses;
-use super::suite::{OpenSsl, PublicKey, Suite, sha256};
+use super::suite::{OpenSsl, PublicKey, Suite};
 use super::{cms, der};
 use crate::codec::xmldsig::{DigestAlgorithm, EnvelopedSignature, SignatureAlgorithm};
 use crate::model::refusal::{Refusal, RefusalCode};
@@ -32,7 +33,8 @@ mod error {
     pub(super) const HAS_EXPIRED: i32 = 10;
     pub(super) const CHAIN_TOO_LONG: i32 = 22;
     pub(super) const REVOKED: i32 = 23;
-    pub(super) const INVALID_CA: i32 = 24;
+    pub(super) const INVALID_CA: i32 = 79;
+    pub(super) const INVALID_CA_BEFORE_3: i32 = 24;
     pub(super) const PATH_LENGTH_EXCEEDED: i32 = 25;
     pub(super) const INVALID_PURPOSE: i32 = 26;
     pub(super) const CERT_REJECTED: i32 = 28;
@@ -79,6 +81,8 @@ pub struct TrustStore {
     statuses: Option<(Statuses, Stale)>,
     /// Withdrawn algorithms count too: for archives.
     archive: bool,
+    /// Judges signers of time stamps, whose usage is judged by who asks.
+    time_stamps: bool,
     suite: Box<dyn Suite>,
     judged: Mutex<HashMap<[u8; 32], Arc<SignerCertificate>>>,
 }
@@ -95,6 +99,7 @@ impl TrustStore {
             crls: Crls::default(),
             statuses: None,
             archive: false,
+            time_stamps: false,
             suite: Box::new(OpenSsl),
             judged: Mutex::default(),
         })
@@ -124,6 +129,13 @@ impl TrustStore {
     #[must_use]
     pub fn for_archives(mut self) -> Self {
         self.archive = true;
+        self
+    }
+
+    /// Judges signers of time stamps, not of documents.
+    #[must_use]
+    pub fn for_time_stamps(mut self) -> Self {
+        self.time_stamps = true;
         self
     }
 
@@ -173,7 +185,8 @@ impl TrustStore {
         intermediates: &[Vec<u8>],
         at: DateTime<Utc>,
     ) -> Result<Arc<SignerCertificate>, Refusal> {
-        let hash = sha256(leaf);
+        // With what came beside it: another chain is another path, with other dates.
+        let hash = sha256_of(leaf, intermediates);
         let known = self.judged.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
         if let Some(known) = known {
             let valid = known.valid_from <= at && at <= known.valid_to;
@@ -202,14 +215,8 @@ impl TrustStore {
         if withdrawn && !self.archive {
             return Err(RefusalCode::SigAlgorithm.into());
         }
-        let certificates = &signature.certificates;
-        // Signers put theirs first, or anywhere among those of their authorities.
-        let leaf = certificates
-            .iter()
-            .find(|certificate| certificates.len() == 1 || !der::is_authority(certificate))
-            .or(certificates.first())
-            .ok_or(RefusalCode::SigKeyInfo)?;
-        let signer = self.judge(leaf, certificates, at)?;
+        let leaf = signer_of(&signature.certificates).ok_or(RefusalCode::SigKeyInfo)?;
+        let signer = self.judge(leaf, &signature.certificates, at)?;
         self.suite.verify(
             signature.algorithm,
             &signer.key,
@@ -253,7 +260,7 @@ impl TrustStore {
         at: DateTime<Utc>,
     ) -> Result<SignerCertificate, Refusal> {
         let certificate = X509::from_der(leaf).map_err(|_| RefusalCode::SigKeyInfo)?;
-        let facts = Facts::read(leaf).map_err(|_| RefusalCode::SigKeyInfo)?;
+        let facts = Facts::of_der(leaf).map_err(|_| RefusalCode::SigKeyInfo)?;
         let mut others = Stack::new().map_err(internal)?;
         for der in intermediates {
             let other = X509::from_der(der).map_err(|_| RefusalCode::SigKeyInfo)?;
@@ -261,6 +268,9 @@ impl TrustStore {
         }
         let route = self.path(&certificate, &others, at)?;
         judge_purpose(&certificate, leaf)?;
+        if !self.time_stamps && !der::may_sign_documents(leaf) {
+            return Err(RefusalCode::CertConstraint.into());
+        }
         let key = certificate.public_key().map_err(|_| RefusalCode::SigAlgorithm)?;
         Ok(SignerCertificate {
             facts,
@@ -329,11 +339,30 @@ impl TrustStore {
     }
 }
 
+/// The signer's among the certificates of a signature: signers put theirs first, or anywhere among
+/// those of their authorities.
+pub fn signer_of(certificates: &[Vec<u8>]) -> Option<&Vec<u8>> {
+    let mut others = certificates.iter();
+    others
+        .find(|certificate| certificates.len() == 1 || !der::is_authority(certificate))
+        .or(certificates.first())
+}
+
 /// A signer is not an authority, and its key may sign documents.
 fn judge_purpose(certificate: &X509Ref, der: &[u8]) -> Result<(), RefusalCode> {
     let signs = X509KeyUsage::DIGITAL_SIGNATURE | X509KeyUsage::NON_REPUDIATION;
     let may_sign = certificate.key_usage().is_none_or(|usage| usage.intersects(signs));
     if may_sign && !der::is_authority(der) { Ok(()) } else { Err(RefusalCode::CertConstraint) }
+}
+
+/// A hash of a certificate and of those that came with it, in their order.
+fn sha256_of(leaf: &[u8], others: &[Vec<u8>]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for certificate in std::iter::once(leaf).chain(others.iter().map(Vec::as_slice)) {
+        hash.update(&(certificate.len() as u64).to_be_bytes());
+        hash.update(certificate);
+    }
+    hash.finish()
 }
 
 fn refusal_of(error: i32) -> RefusalCode {
@@ -343,6 +372,7 @@ fn refusal_of(error: i32) -> RefusalCode {
         error::EE_KEY_TOO_SMALL => RefusalCode::SigAlgorithm,
         error::CHAIN_TOO_LONG
         | error::INVALID_CA
+        | error::INVALID_CA_BEFORE_3
         | error::PATH_LENGTH_EXCEEDED
         | error::INVALID_PURPOSE
         | error::CERT_REJECTED

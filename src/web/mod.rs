@@ -1,5 +1,6 @@
 //! Pages.
 
+mod queues;
 mod signature;
 mod status;
 
@@ -18,6 +19,7 @@ pub fn router(exchange: Exchange) -> Router {
     let limit = DefaultBodyLimit::max(signature::MAX_BYTES + FORM_BYTES);
     Router::new()
         .route("/", get(status::page))
+        .route("/queues", get(queues::page))
         .route("/signature", workshop.layer(limit))
         .with_state(exchange)
 }

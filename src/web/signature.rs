@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::multipart::MultipartRejection;
@@ -12,7 +13,8 @@ use axum::response::{Html, IntoResponse, Response};
 use crate::codec::xmldsig::TAIL;
 use crate::exchange::Exchange;
 use crate::exchange::workshop::{Explanation, Profile, Source, Workshop};
-use crate::model::refusal::{Place, Refusal};
+use crate::model::refusal::{Place, Refusal, RefusalCode};
+use crate::trust::TrustStore;
 
 /// Largest document, in bytes.
 pub(super) const MAX_BYTES: usize = 10 << 20;
@@ -102,6 +104,14 @@ pub(super) async fn judge(
         return render(StatusCode::BAD_REQUEST, &page);
     }
     let store = match exchange.trust().await {
+        // Whoever holds our key needs nobody to vouch for our own receipts.
+        Ok(_) if profile == Profile::Receipt => {
+            let own = exchange.signer().certificate_der().to_vec();
+            TrustStore::new(&[own]).map(Arc::new).map_err(|_| Refusal::from(RefusalCode::Internal))
+        }
+        found => found,
+    };
+    let store = match store {
         Ok(store) => store,
         Err(refusal) => {
             page.problem = refusal.code.text();

@@ -490,7 +490,9 @@ async fn a_request_under_way_is_answered_before_the_door_closes() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
-    assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0, "an idle connection is closed");
+    // Closed, or reset while it still waited to be accepted.
+    let read = idle.read(&mut [0; 1]).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "an idle connection is closed");
     door.close().await;
 }
 

@@ -18,6 +18,7 @@ mod federal;
 mod fuzz_smoke;
 mod gateway;
 mod harness;
+mod hostile_cost;
 mod hostile_http;
 mod hostile_xml;
 mod interop;

@@ -188,6 +188,7 @@ pub(crate) fn delivery(document: &[u8]) -> Delivery {
         size_hint: Some(document.len() as u64),
         small: document.len() < 256 << 10,
         encoding: Encoding::Plain,
+        declared_utf8: false,
         expected_id: None,
         peer: "127.0.0.1".to_owned(),
         channel_certificate: None,

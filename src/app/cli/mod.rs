@@ -369,6 +369,11 @@ pub enum Federal {
         /// Mnemonic of the system.
         mnemonic: String,
     },
+    /// Make the word by which a system may put large files into the store.
+    StoreAccount {
+        /// Mnemonic of the system.
+        mnemonic: String,
+    },
     /// List kinds of messages.
     Kinds {
         /// JSON instead of text.
@@ -447,9 +452,10 @@ pub enum Audit {
 /// `bench`.
 #[derive(Clone, Debug, Args)]
 pub struct Bench {
-    /// What to measure: `verify`, `signature`, `accept`, `apply`, `federal`, `memory`, `start`; all by
-    /// default.
-    #[arg(value_parser = ["verify", "signature", "accept", "apply", "federal", "memory", "start"])]
+    /// What to measure: `verify`, `signature`, `accept`, `apply`, `federal`, `exchange`, `memory`,
+    /// `start`; all by default.
+    #[arg(value_parser = ["verify", "signature", "accept", "apply", "federal", "exchange", "memory",
+        "start"])]
     pub what: Vec<String>,
     /// PostgreSQL with the right to create databases.
     #[arg(long, env = "KONTINGENT_TEST_DATABASE_URL")]

@@ -78,16 +78,16 @@ fn algorithm(name: &str) -> Result<SignatureAlgorithm, String> {
 /// Where the key of a signature is: PEM files, a PKCS#12 file, or a token.
 #[derive(Debug, Args)]
 pub struct KeyBy {
-    /// PEM file with the private key.
+    /// PEM file with the private key; an encrypted one needs its password.
     #[arg(long, requires = "certificate", conflicts_with_all = ["pkcs12", "pkcs11_module"])]
     pub key: Option<PathBuf>,
-    /// PEM file with the certificate of the key.
+    /// File with the certificate of the key, PEM or DER.
     #[arg(long)]
     pub certificate: Option<PathBuf>,
     /// PKCS#12 file with key and certificate.
     #[arg(long, conflicts_with = "pkcs11_module")]
     pub pkcs12: Option<PathBuf>,
-    /// File with the password of the PKCS#12 file, or with the PIN of the token.
+    /// File with the password of the key or of the PKCS#12 file, or with the PIN of the token.
     #[arg(long)]
     pub password_file: Option<PathBuf>,
     /// Library of a PKCS#11 token.

@@ -3,5 +3,5 @@
 mod answer;
 mod question;
 
-pub use answer::answer;
+pub use answer::{answer, attached};
 pub use question::question;

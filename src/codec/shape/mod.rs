@@ -61,6 +61,8 @@ pub struct Spot {
     whole: bool,
     /// Certificates by id, when the signature refers to a token of its header.
     tokens: Option<Vec<(String, Vec<u8>)>>,
+    /// Whether the transform of SMEV must or may not be used; either, when nothing is said.
+    smev: Option<bool>,
 }
 
 /// A file sent inside a message.
@@ -101,6 +103,14 @@ pub fn smev3(document: &[u8]) -> Result<Plan, Refusal> {
 /// What is wrong with the XML, the envelope or its security header; `MESSAGE_EXPIRED`.
 pub fn smev2(document: &[u8], at: DateTime<Utc>) -> Result<Plan, Refusal> {
     smev2::plan(&Node::document(document, limits())?, at)
+}
+
+/// The same whenever it was or will be sent.
+///
+/// # Errors
+/// As [`smev2`], but for dates.
+pub fn smev2_undated(document: &[u8]) -> Result<Plan, Refusal> {
+    smev2::undated(&Node::document(document, limits())?)
 }
 
 /// Makes a message of SMEV 2 ready to be signed by the system of this certificate, DER: a security
@@ -178,7 +188,16 @@ pub fn limits() -> Limits {
 
 impl Spot {
     fn new(role: Role, signed: Path, holder: Path) -> Self {
-        Self { role, signed, holder, shared: false, id_namespace: "", whole: false, tokens: None }
+        Self {
+            role,
+            signed,
+            holder,
+            shared: false,
+            id_namespace: "",
+            whole: false,
+            tokens: None,
+            smev: None,
+        }
     }
 
     /// Judges the structure of the signature and compares its digest.
@@ -190,11 +209,22 @@ impl Spot {
         let place = Detached { signed: &signed, holder: &holder };
         let placement = self.placement();
         let Some(tokens) = &self.tokens else {
-            return verify_detached(document, place, placement, limits);
+            let signature = verify_detached(document, place, placement, limits)?;
+            return self.transformed(signature);
         };
         let (mut signature, id) = verify_with_token(document, place, placement, limits)?;
         signature.certificates = vec![of_token(tokens, &id)?];
-        Ok(signature)
+        self.transformed(signature)
+    }
+
+    /// The signature, if its transforms are those of the shape.
+    fn transformed(&self, signature: EnvelopedSignature) -> Result<EnvelopedSignature, Refusal> {
+        let what = match (self.smev, signature.profile.form.smev) {
+            (Some(true), false) => "нет преобразования СМЭВ",
+            (Some(false), true) => "преобразования СМЭВ здесь быть не должно",
+            _ => return Ok(signature),
+        };
+        Err(Refusal::new(RefusalCode::SigTransform).detail(what))
     }
 
     /// Signs what must be signed; the signature becomes the last child of its holder.

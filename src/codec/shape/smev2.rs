@@ -27,20 +27,30 @@ const REVISIONS: [&str; 3] = [
 /// Ids of what we sign and of our certificate.
 const BODY: &str = "body";
 const TOKEN: &str = "certificate";
+/// Most security headers.
+const MOST_HEADERS: usize = 16;
 /// Longest life of a message, and how far a clock may be ahead of ours.
 const MAX_LIFE: TimeDelta = TimeDelta::seconds(300);
 const SKEW: TimeDelta = TimeDelta::seconds(60);
 
 /// Finds the signatures of a message.
 pub(super) fn plan(root: &Node, at: DateTime<Utc>) -> Result<Plan, Refusal> {
+    operation(root)?;
+    let header = root.child(soap::ENVELOPE, "Header").ok_or(RefusalCode::SigMissing)?;
+    judge_timestamp(security(header)?, at)?;
+    undated(root)
+}
+
+/// The same whenever the message was sent.
+pub(super) fn undated(root: &Node) -> Result<Plan, Refusal> {
     let operation = operation(root)?;
     let header = root.child(soap::ENVELOPE, "Header").ok_or(RefusalCode::SigMissing)?;
     let security = security(header)?;
-    judge_timestamp(security, at)?;
     let header_path: Path =
         ["Envelope", "Header"].map(|local| (soap::ENVELOPE.to_owned(), local.to_owned())).into();
     let body = Spot {
         shared: true,
+        smev: Some(false),
         id_namespace: WSU,
         tokens: Some(tokens(security)?),
         ..Spot::new(Role::System, body_path(), below(&header_path, security))
@@ -94,6 +104,7 @@ pub(super) fn prepared(
     let holder = below_name(&holder.into(), WSSE, "Security");
     let spot = Spot {
         shared: true,
+        smev: Some(false),
         id_namespace: WSU,
         tokens: Some(vec![(TOKEN.to_owned(), certificate_der.to_vec())]),
         ..Spot::new(Role::System, body_path(), holder)
@@ -165,6 +176,9 @@ fn security(header: &Node) -> Result<&Node, Refusal> {
     let headers: Vec<&Node> =
         header.children.iter().filter(|node| node.is(WSSE, "Security")).collect();
     let structure = |node: &Node| Refusal::new(RefusalCode::SigStructure).at(node.place);
+    if let Some(beyond) = headers.get(MOST_HEADERS) {
+        return Err(structure(beyond).detail("слишком много wsse:Security"));
+    }
     for (number, node) in headers.iter().enumerate() {
         if headers[..number].iter().any(|other| actor(other) == actor(node)) {
             return Err(structure(node).detail("два wsse:Security для одного получателя"));
@@ -211,7 +225,10 @@ fn judge_timestamp(security: &Node, at: DateTime<Utc>) -> Result<(), Refusal> {
     };
     let created = time("Created").ok_or_else(expired)?.to_utc();
     let expires = time("Expires").map_or(created + MAX_LIFE, |expires| expires.to_utc());
-    let alive = created <= at + SKEW && at <= expires && expires - created <= MAX_LIFE;
+    let alive = created <= expires
+        && created <= at + SKEW
+        && at <= expires
+        && expires - created <= MAX_LIFE;
     if alive { Ok(()) } else { Err(expired()) }
 }
 
@@ -236,7 +253,7 @@ fn is_app_data(node: &Node) -> bool {
 fn personal(path: &Path, node: &Node) -> Spot {
     let id_namespace = if node.attribute("Id").is_some() { "" } else { WSU };
     let spot = Spot::new(Role::Personal, path.clone(), path.clone());
-    Spot { shared: true, id_namespace, ..spot }
+    Spot { shared: true, smev: Some(false), id_namespace, ..spot }
 }
 
 /// Where an official's signature goes in a message without one: into the only `AppData`.

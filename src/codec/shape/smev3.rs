@@ -1,5 +1,7 @@
 //! SMEV 3: four signatures, each a schema-mandated sibling of what it signs.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -31,7 +33,7 @@ pub(super) fn plan(root: &Node) -> Result<Plan, Refusal> {
     let types = version.types.as_str();
     let caller = |signed: (&str, &str)| {
         let holder = below_name(&path, types, "CallerInformationSystemSignature");
-        Spot::new(Role::System, below_name(&path, signed.0, signed.1), holder)
+        spot(Role::System, below_name(&path, signed.0, signed.1), holder)
     };
     let mut plan = Plan::default();
     match operation.local.as_str() {
@@ -70,10 +72,15 @@ pub(super) fn plan(root: &Node) -> Result<Plan, Refusal> {
     Ok(plan)
 }
 
+/// A signature, which has the transform of SMEV.
+fn spot(role: Role, signed: Path, holder: Path) -> Spot {
+    Spot { smev: Some(true), ..Spot::new(role, signed, holder) }
+}
+
 /// The signature of the exchange beside what it signs.
 fn exchange(path: &Path, types: &str, signed: &str) -> Spot {
     let holder = below_name(path, types, "SMEVSignature");
-    Spot::new(Role::Smev, below_name(path, types, signed), holder)
+    spot(Role::Smev, below_name(path, types, signed), holder)
 }
 
 /// What is inside a message of a sender: the id, an official's signature, files.
@@ -115,7 +122,7 @@ fn received(
     let holder = "SenderInformationSystemSignature";
     if inner == "Request" || content.child(types, holder).is_some() {
         let holder = below_name(&path, types, holder);
-        plan.spots.push(Spot::new(Role::System, below(&path, data), holder));
+        plan.spots.push(spot(Role::System, below(&path, data), holder));
     }
     personal(plan, &below(&path, data), data, version);
     attachments(plan, envelope, data, version)
@@ -125,6 +132,10 @@ fn received(
 fn personal(plan: &mut Plan, path: &Path, data: &Node, version: &Version) {
     let Some(holder) = data.child(&version.types, "PersonalSignature") else { return };
     let content = data.child(&version.basic, "MessagePrimaryContent");
+    if content.is_some_and(|content| content.children.len() > 1 || !content.text.trim().is_empty())
+    {
+        plan.flaw = Some(RefusalCode::SigCoverage);
+    }
     let signed = match content {
         Some(content) => match content.children.first() {
             Some(root) => below(&below(path, content), root),
@@ -132,7 +143,7 @@ fn personal(plan: &mut Plan, path: &Path, data: &Node, version: &Version) {
         },
         None => below_name(path, &version.basic, "MessagePrimaryContent"),
     };
-    plan.spots.push(Spot::new(Role::Personal, signed, below(path, holder)));
+    plan.spots.push(spot(Role::Personal, signed, below(path, holder)));
 }
 
 /// Files in the message with the signatures that their headers carry.
@@ -143,27 +154,47 @@ fn attachments(
     version: &Version,
 ) -> Result<(), Refusal> {
     let basic = version.basic.as_str();
-    let list = |node: &Node, name: &str, item: &str| -> Vec<Node> {
-        let list = node.child(basic, name).map(|list| list.children.clone()).unwrap_or_default();
-        list.into_iter().filter(|child| child.is(basic, item)).collect()
+    let wrong = |node: &Node| Refusal::new(RefusalCode::AttachmentHeaders).at(node.place);
+    // All items of the only list of this name.
+    let list = |node: &'_ Node, name: &str, item: &str| -> Result<Vec<Node>, Refusal> {
+        let mut lists = node.children.iter().filter(|child| child.is(basic, name));
+        let (list, another) = (lists.next(), lists.next());
+        if let Some(another) = another {
+            return Err(wrong(another));
+        }
+        let items = list.map(|list| list.children.clone()).unwrap_or_default();
+        match items.iter().find(|child| !child.is(basic, item)) {
+            Some(other) => Err(wrong(other)),
+            None => Ok(items),
+        }
     };
-    let headers = list(data, "AttachmentHeaderList", "AttachmentHeader");
-    let contents = list(around, "AttachmentContentList", "AttachmentContent");
+    let headers = list(data, "AttachmentHeaderList", "AttachmentHeader")?;
+    let contents = list(around, "AttachmentContentList", "AttachmentContent")?;
     if headers.len() != contents.len() {
         return Err(RefusalCode::AttachmentHeaders.into());
     }
-    let text = |node: &Node, name| {
-        node.child(basic, name).map(|found| found.text.trim().to_owned()).unwrap_or_default()
+    // The text of the only child of this name, which holds nothing else.
+    let text = |node: &Node, name: &str| -> Result<String, Refusal> {
+        let mut found = node.children.iter().filter(|child| child.is(basic, name));
+        match (found.next(), found.next()) {
+            (Some(one), None) if one.children.is_empty() => Ok(one.text.trim().to_owned()),
+            _ => Err(wrong(node)),
+        }
     };
+    let mut by_id: HashMap<String, &Node> = HashMap::new();
+    for header in &headers {
+        if by_id.insert(text(header, "contentId")?, header).is_some() {
+            return Err(wrong(header));
+        }
+    }
     for content in &contents {
-        let id = text(content, "Id");
-        let mut same = headers.iter().filter(|header| text(header, "contentId") == id);
-        let (Some(header), None) = (same.next(), same.next()) else {
-            return Err(Refusal::new(RefusalCode::AttachmentHeaders).detail(id));
-        };
+        let id = text(content, "Id")?;
+        let header = by_id.remove(&id);
+        let header =
+            header.ok_or_else(|| Refusal::new(RefusalCode::AttachmentHeaders).detail(&*id))?;
         let signature = header.child(basic, "SignaturePKCS7");
         plan.attachments.push(Attachment {
-            content: decode(&text(content, "Content"))?,
+            content: decode(&text(content, "Content")?)?,
             signature: signature.map(|node| decode(&node.text)).transpose()?,
             id,
         });

@@ -156,8 +156,13 @@ fn rewrite_declaration(text: &mut String, encoding: &Encoding) -> Result<(), Ref
     else {
         return Ok(());
     };
+    let names: &[&str] = match encoding {
+        _ if encoding == UTF_16LE => &["utf-16", "utf-16le"],
+        _ if encoding == UTF_16BE => &["utf-16", "utf-16be"],
+        _ => &[],
+    };
     let wide = encoding != WINDOWS_1251;
-    if wide && !value.to_ascii_lowercase().starts_with("utf-16") {
+    if wide && !names.contains(&value.to_ascii_lowercase().as_str()) {
         return Err(RefusalCode::XmlEncodingConflict.into());
     }
     let quote = &after[..1];

@@ -12,7 +12,7 @@ use super::ids::{Ids, identifies};
 use super::parsed::{Parsed, Transform};
 use super::{DSIG, DigestAlgorithm, WSSE};
 use crate::codec::c14n::{Canonicaliser, Inherited, Method};
-use crate::codec::form::{Form, octets};
+use crate::codec::form::{Form, octets_within};
 use crate::codec::xml::{Event, Reader, Start};
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -32,7 +32,7 @@ struct Child {
 }
 
 /// The elements of the grammar; `InclusiveNamespaces` is of another namespace.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "SignedInfo",
     "CanonicalizationMethod",
     "SignatureMethod",
@@ -46,6 +46,8 @@ const NAMES: [&str; 16] = [
     "X509Data",
     "X509Certificate",
     "X509IssuerSerial",
+    "X509IssuerName",
+    "X509SerialNumber",
     "X509SubjectName",
     "X509SKI",
     "Object",
@@ -109,14 +111,17 @@ fn known_name(start: Start<'_>) -> &'static str {
     }
 }
 
+/// Longest name or number in a hint at a certificate, in bytes.
+const MOST_WORDS: usize = 4096;
+
 /// Reads one signature from the reader, whose last event was its start.
 pub(super) struct Grammar<'r, R> {
     reader: &'r mut Reader<R>,
     ids: &'r mut Ids,
     /// `SignedInfo` as exclusive canonicalisation has it.
     narrow: Option<Canonicaliser<Vec<u8>>>,
-    /// The same as inclusive canonicalisation has it: every namespace in scope, so that it can be
-    /// made again with a list of prefixes.
+    /// The same with every namespace in scope, so that any form can be made of it; attributes of the
+    /// prefix `xml` above are not yet in it.
     wide: Option<Canonicaliser<Vec<u8>>>,
     /// Canonicalisation of `SignedInfo`.
     own_method: Method,
@@ -235,10 +240,9 @@ impl<R: Read> Grammar<'_, R> {
         let wide = self.wide.take().map(Canonicaliser::into_sink);
         match (wide, std::mem::take(&mut self.own_method)) {
             (None, _) => Ok(narrow.unwrap_or_default()),
-            (Some(wide), method @ Method::Exclusive(_)) => {
-                Ok(octets(&wide, &Form { method, smev: false })?)
+            (Some(wide), method) => {
+                Ok(octets_within(&wide, &Form { method, smev: false }, self.inherited)?)
             }
-            (Some(wide), _) => Ok(wide),
         }
     }
 
@@ -327,7 +331,21 @@ impl<R: Read> Grammar<'_, R> {
                     self.parsed.certificates.push(certificate);
                 }
                 // Hints at the certificate that is there; nothing is taken from them.
-                "X509IssuerSerial" | "X509SubjectName" | "X509SKI" => self.skip()?,
+                "X509SubjectName" | "X509SKI" => {
+                    child.nothing_else()?;
+                    self.words()?;
+                }
+                "X509IssuerSerial" => {
+                    child.nothing_else()?;
+                    while let Some(inner) = self.child()? {
+                        let known = matches!(inner.name, "X509IssuerName" | "X509SerialNumber");
+                        if !known {
+                            return Err(inner.misplaced().into());
+                        }
+                        inner.nothing_else()?;
+                        self.words()?;
+                    }
+                }
                 _ => return Err(RefusalCode::SigKeyInfo.into()),
             }
         }
@@ -364,8 +382,7 @@ impl<R: Read> Grammar<'_, R> {
         {
             let narrow = Vec::with_capacity(2048);
             self.narrow = Some(Canonicaliser::beside(narrow, Method::default()));
-            let wide = Canonicaliser::within(Vec::new(), Method::Inclusive, self.inherited);
-            self.wide = Some(wide.map_err(|_| RefusalCode::SigC14n)?.alone());
+            self.wide = Some(Canonicaliser::beside(Vec::new(), Method::Inclusive));
         }
         for tape in [&mut self.narrow, &mut self.wide].into_iter().flatten() {
             tape.event(&event, at);
@@ -438,16 +455,15 @@ impl<R: Read> Grammar<'_, R> {
         Ok(STANDARD.decode(text).map_err(|_| RefusalCode::SigStructure)?)
     }
 
-    /// Reads on through the end tag of the element at hand.
-    fn skip(&mut self) -> Result<(), Fault> {
-        let mut depth = 1;
-        while depth > 0 {
+    /// Reads on through the end tag of the element at hand, which holds a short text.
+    fn words(&mut self) -> Result<(), Fault> {
+        let mut length = 0;
+        loop {
             match self.event()? {
-                Event::Start(_) => depth += 1,
-                Event::End(_) => depth -= 1,
-                Event::Text(_) | Event::Instruction(_) | Event::Eof => {}
+                Event::Text(text) => length += text.len(),
+                Event::End(_) if length <= MOST_WORDS => return Ok(()),
+                _ => return Err(RefusalCode::SigKeyInfo.into()),
             }
         }
-        Ok(())
     }
 }

@@ -7,10 +7,10 @@ use std::hash::BuildHasher;
 use crate::codec::xml::Start;
 use crate::model::refusal::{Refusal, RefusalCode};
 
-/// Ids remembered, to tell a reference to another element from one to nothing.
-const MAX_IDS: usize = 4096;
+/// Most ids in a document: they are remembered, eight bytes each.
+const MAX_IDS: usize = 1_000_000;
 
-/// Ids met in a document. The signed element's may not come twice.
+/// Ids met in a document. None may come twice, whatever the case and the namespace of its attribute.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     /// The id that may be referred to.
@@ -63,10 +63,11 @@ impl Ids {
         if self.signed.as_deref() == Some(value) {
             return Err(RefusalCode::SigDuplicateId);
         }
-        if self.others.len() < MAX_IDS {
-            self.others.insert(self.hasher.hash_one(value));
+        if self.others.len() >= MAX_IDS {
+            return Err(RefusalCode::SigLimit);
         }
-        Ok(())
+        let new = self.others.insert(self.hasher.hash_one(value));
+        if new { Ok(()) } else { Err(RefusalCode::SigDuplicateId) }
     }
 
     /// Judges where a reference points.
@@ -79,8 +80,7 @@ impl Ids {
         if self.signed.as_deref() == Some(target) {
             return Ok(());
         }
-        let met =
-            self.others.len() >= MAX_IDS || self.others.contains(&self.hasher.hash_one(target));
+        let met = self.others.contains(&self.hasher.hash_one(target));
         Err(if met { RefusalCode::SigWrapping } else { RefusalCode::SigReference })
     }
 }

@@ -181,11 +181,14 @@ fn plan_detached(
                 if path.is(place.signed) {
                     target = id_in(start, placement.id_namespace).map(|id| format!("#{id}"));
                 }
-                if path.is(place.holder) {
+                if path.is(place.holder) && end.is_none() {
                     begin = at.place().offset;
                 }
             }
-            Event::End(_) if path.is(place.holder) => end = Some(at.place().offset),
+            // The first of several of one name, as in verification.
+            Event::End(_) if path.is(place.holder) && end.is_none() => {
+                end = Some(at.place().offset);
+            }
             Event::Eof => break,
             _ => {}
         }

@@ -1,10 +1,15 @@
 //! Kinds of messages that systems of the region exchange through us, and the systems that may not.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::rand::rand_bytes;
+use openssl::sha::sha256;
 use serde_json::json;
 
 use crate::exchange::admin::{Admin, AdminError, check_name};
 use crate::model::federal::NAMESPACE;
 use crate::storage::federal_system;
+use crate::storage::file_store;
 use crate::storage::message_type::{self, MessageType, Root};
 
 /// What an administrator says of a kind of messages.
@@ -79,6 +84,24 @@ impl Admin {
                 return Err(AdminError::KindUnknown(code.to_owned()));
             }
             Ok(message_type::grant(tx, code, system).await?)
+        })
+        .await
+    }
+
+    /// Makes the word by which a system may put large files into the store; the one before ends.
+    ///
+    /// # Errors
+    /// [`AdminError::SystemUnknown`].
+    pub async fn issue_store_word(&self, mnemonic: &str) -> Result<String, AdminError> {
+        let object = format!("federal_system:{mnemonic}");
+        self.perform("federal_system.store-account", object, json!({}), async |tx, at| {
+            let system = federal_system::of_mnemonic(tx, mnemonic).await?;
+            let system = system.ok_or_else(|| AdminError::SystemUnknown(mnemonic.to_owned()))?;
+            let mut random = [0; 32];
+            rand_bytes(&mut random).map_err(|_| AdminError::Random)?;
+            let word = URL_SAFE_NO_PAD.encode(random);
+            file_store::set_account(tx, system, sha256(word.as_bytes()).to_vec(), at).await?;
+            Ok(word)
         })
         .await
     }

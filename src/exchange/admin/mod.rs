@@ -6,6 +6,8 @@ mod dictionary;
 mod message_type;
 mod party;
 
+use std::path::{Path, PathBuf};
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -27,6 +29,8 @@ pub struct Admin {
     ids: Ids,
     clock: Clock,
     actor: String,
+    /// Folder with more authorities than the database has.
+    trust: Option<PathBuf>,
 }
 
 /// Why an act was not done. The text is for the administrator.
@@ -82,6 +86,9 @@ pub enum AdminError {
     /// No organisation of this number in the registry.
     #[error("в реестре нет организации № {0}")]
     OrganisationUnknown(i64),
+    /// The source of random numbers failed.
+    #[error("источник случайных чисел не отвечает")]
+    Random,
     /// The database failed.
     #[error("база данных не выполнила запрос")]
     Db(#[from] DbError),
@@ -106,6 +113,7 @@ impl AdminError {
             Self::CodeUnknown(..) => "CODE_UNKNOWN",
             Self::OrganisationUnknown(_) => "ORGANISATION_UNKNOWN",
             Self::Code => "CODE",
+            Self::Random => "RANDOM",
             Self::Db(_) => "STORE",
         }
     }
@@ -114,7 +122,24 @@ impl AdminError {
 impl Admin {
     /// Somebody, known to the audit as `actor`, administers this database.
     pub fn new(db: Db, clock: Clock, actor: String) -> Self {
-        Self { ids: Ids::new(db.clone()), db, clock, actor }
+        Self { ids: Ids::new(db.clone()), db, clock, actor, trust: None }
+    }
+
+    /// Knows of the folder of trust, where there is one.
+    #[must_use]
+    pub fn with_trust(mut self, folder: Option<PathBuf>) -> Self {
+        self.trust = folder;
+        self
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The folder of trust.
+    pub fn trust_folder(&self) -> Option<&Path> {
+        self.trust.as_deref()
     }
 
     /// Does `change` and writes its audit row, in one transaction; `detail` is a JSON object of ids.

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::files::Pass;
 use super::post::{Ack, Deed};
 use super::{Caller, Desk, TakeError, reply_to};
 use crate::codec::smev3::{Version, translate};
@@ -29,6 +30,8 @@ pub struct Delivered {
     pub sender: Option<Arc<FederalSystem>>,
     /// Where an answer to it goes, when it is a request.
     pub reply_to: String,
+    /// Files in the store, and how to fetch them.
+    pub files: Vec<Pass>,
 }
 
 impl Desk {
@@ -58,16 +61,19 @@ impl Desk {
         self.note_poll(&selector).await?;
         let mut tx = self.db().begin().await?;
         let leased = mailbox::lease(&mut tx, &selector).await?;
+        let Some(mut leased) = leased else {
+            tx.commit().await?;
+            return Ok(None);
+        };
+        let files = self.allow_files(&mut tx, std::mem::take(&mut leased.files)).await?;
         tx.commit().await?;
-        match leased {
-            Some(leased) => self.delivered(leased, queue, version).await.map(Some),
-            None => Ok(None),
-        }
+        self.delivered(leased, files, queue, version).await.map(Some)
     }
 
     async fn delivered(
         &self,
         mut leased: Leased,
+        files: Vec<Pass>,
         queue: Queue,
         version: Version,
     ) -> Result<Delivered, TakeError> {
@@ -90,7 +96,7 @@ impl Desk {
                 .map_err(QuestionError::from)?,
             Queue::Response => String::new(),
         };
-        Ok(Delivered { leased, provided, signature, sender, reply_to })
+        Ok(Delivered { leased, provided, signature, sender, reply_to, files })
     }
 
     /// Ends the delivery of a message; false when none of that id is out.

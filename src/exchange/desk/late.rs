@@ -16,12 +16,22 @@ use crate::storage::mailbox::{self, Message, Open, Queue};
 /// How often is looked.
 const PERIOD: Duration = Duration::from_secs(5);
 
+/// Turns after which is looked for files that nobody sent.
+const UNUSED_TURNS: u64 = 120;
+
 /// Requests given up in one turn.
 const BATCH: i64 = 100;
 
 /// Looks until `stop`.
 pub async fn run(desk: Desk, stop: CancellationToken) {
+    let mut turn = 0_u64;
     while !stop.is_cancelled() {
+        if turn.is_multiple_of(UNUSED_TURNS)
+            && let Err(error) = desk.remove_unused_files().await
+        {
+            tracing::warn!(%error, "unused files could not be removed");
+        }
+        turn += 1;
         let full = match desk.give_up().await {
             Ok(count) => i64::try_from(count).is_ok_and(|count| count == BATCH),
             Err(error) => {

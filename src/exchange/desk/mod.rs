@@ -3,6 +3,7 @@
 
 mod caller;
 mod deliver;
+mod files;
 mod late;
 mod own;
 mod post;
@@ -37,6 +38,7 @@ use crate::storage::mailbox::MailboxError;
 
 pub use caller::{Caller, CallerError, OutOfDate};
 pub use deliver::Delivered;
+pub use files::{Content, MESSAGE_FILES, Pass};
 pub use late::run as give_up_late;
 
 /// Most messages in one queue that nobody has acknowledged.
@@ -110,6 +112,26 @@ pub enum TakeError {
     /// The root element is none of an answer to the request.
     #[error("the root element is none of an answer to the request")]
     AnotherKind,
+    /// A file that the message refers to is not there, not complete, not the sender's own, in use, or
+    /// another than the message states.
+    #[error("a file that the message refers to is not there")]
+    Files,
+    /// The files have too many bytes.
+    #[error("the files have too many bytes")]
+    FileBytes {
+        /// How many may be.
+        permitted: i64,
+        /// How many there are.
+        real: i64,
+    },
+    /// The receiver has too many files waiting.
+    #[error("too many files wait for the receiver")]
+    Quota {
+        /// How many bytes there is room for.
+        remained: i64,
+        /// How many there are.
+        real: i64,
+    },
     /// The content does not follow its schema.
     #[error("the content does not follow its schema")]
     Content(Vec<Flaw>),

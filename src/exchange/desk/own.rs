@@ -1,22 +1,32 @@
 //! Requests that we answer ourselves: read from the registry, or written to it. Request, answer,
 //! disclosure and audit row are one transaction.
 
+use std::io::{self, Write as _};
+
 use chrono::{DateTime, Utc};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use openssl::sha::sha256;
 
 use super::post::{Deed, Put};
-use super::send::request;
+use super::send::{request, store};
 use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError, reply_to};
 use crate::codec::federal;
-use crate::codec::smev3::{Provided, Send, SendRequest, Told, Version, provided_response};
+use crate::codec::smev3::{Header, Provided, Send, SendRequest, Told, Version, provided_response};
 use crate::exchange::disclosed;
 use crate::exchange::members::Kind;
 use crate::exchange::question::{self, Asker, QuestionError};
 use crate::model::federal::{Answer, Asked, Topic};
-use crate::storage::audit::{self, Act};
+use crate::storage::audit::Act;
 use crate::storage::db::Tx;
-use crate::storage::disclosure::{self, Disclosure};
-use crate::storage::mailbox::{self, Message, Queue, Selector};
+use crate::storage::disclosure::Disclosure;
+use crate::storage::mailbox::{self, MailboxError, Message, Queue, Selector};
+
+/// Longest answer that stands in the message itself, in bytes; a longer one is a file beside it.
+const LONGEST: usize = 1 << 20;
+
+/// Id of that file in the message.
+const ATTACHED: &str = "answer";
 
 impl Desk {
     /// Answers a question and puts the answer into the queue of who asked.
@@ -65,7 +75,7 @@ impl Desk {
         let request = request(caller, sent, kind.code, None, now);
         let put = Put { request, message, disclosure: Some(disclosure), act };
         let done = match begun {
-            Some(tx) => store(tx, put, now).await?,
+            Some(tx) => store(tx, put, &[], now).await?,
             None => self.0.post.perform(Deed::Put(Box::new(put))).await?,
         };
         if done { Ok(now) } else { Err(TakeError::AlreadySent) }
@@ -109,8 +119,22 @@ impl Desk {
         (request_id, sequence): (uuid::Uuid, i64),
     ) -> Result<Message, TakeError> {
         let message_id = self.message_id(self.now());
-        let content = federal::answer(answer);
-        let told = Told::Content(&content, &[]);
+        let mut content = federal::answer(answer);
+        let mut attachments = Vec::new();
+        if content.len() > LONGEST {
+            let packed = gzip(content.as_bytes()).map_err(MailboxError::Damaged)?;
+            attachments.push((ATTACHED.to_owned(), packed));
+            content = federal::attached(answer.topic(), ATTACHED, content.len());
+        }
+        // A key in a token makes no such signatures: the header then has none.
+        let sign = |(_, bytes): &(String, Vec<u8>)| self.seal().signer().sign_file(bytes).ok();
+        let signatures: Vec<Option<Vec<u8>>> = attachments.iter().map(sign).collect();
+        let headers: Vec<Header<'_>> = signatures
+            .iter()
+            .map(Option::as_deref)
+            .map(|signature| Header { id: ATTACHED, mime: "application/gzip", signature })
+            .collect();
+        let told = Told::Content(&content, &headers);
         let data = provided_response(version, &Provided { message_id, to, told });
         Ok(Message {
             message_id,
@@ -125,22 +149,14 @@ impl Desk {
             sha256: sha256(data.as_bytes()).to_vec(),
             signature: Some(self.seal().provided(version, &data)?),
             content: data.into_bytes(),
-            attachments: Vec::new(),
+            attachments,
             sequence,
         })
     }
 }
 
-/// Writes what belongs together in the transaction that has written the registry. False when the
-/// request was there before; nothing is written then.
-async fn store(mut tx: Tx, put: Put, now: DateTime<Utc>) -> Result<bool, TakeError> {
-    if mailbox::put_requests(&mut tx, &[&put.request]).await?.is_empty() {
-        return Ok(false);
-    }
-    mailbox::put_messages(&mut tx, &[&put.message]).await?;
-    let told: Vec<&Disclosure> = put.disclosure.iter().collect();
-    disclosure::write(&mut tx, &told).await?;
-    audit::append(&mut tx, now, vec![put.act]).await?;
-    tx.commit().await?;
-    Ok(true)
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(bytes)?;
+    packer.finish()
 }

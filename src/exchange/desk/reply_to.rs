@@ -50,11 +50,11 @@ mod tests {
 
     #[test]
     fn an_address_leads_only_to_its_own_request() {
-        let id = Uuid::from_u128(7);
+        let id = Uuid::from_u128(7 << 120 | 7);
         let address = write(&[7; 32], id).unwrap();
         assert_eq!(read(&[7; 32], &address).unwrap(), Some(id));
         assert_eq!(read(&[8; 32], &address).unwrap(), None);
-        let other = write(&[7; 32], Uuid::from_u128(8)).unwrap();
+        let other = write(&[7; 32], Uuid::from_u128(8 << 120 | 8)).unwrap();
         let mixed = format!("{}{}", &other[..20], &address[20..]);
         for invented in ["", "FEDERAL", &address[1..], &mixed, "eyJzaWQiOjF9", "обратно"] {
             assert_eq!(read(&[7; 32], invented).unwrap(), None, "{invented}");

@@ -8,6 +8,7 @@ use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError, reply_to};
 use crate::codec::smev3::{Content, Send, SendResponse};
 use crate::exchange::question::QuestionError;
 use crate::storage::audit::{self, Act};
+use crate::storage::file_store;
 use crate::storage::mailbox::{self, Message, Open, Queue, Selector};
 
 impl Desk {
@@ -40,6 +41,8 @@ impl Desk {
             let owner = self.participant(request.system).await?.mnemonic;
             return Err(TakeError::QueueFull(format!("{owner}.response")));
         }
+        let references = &sent.message.references;
+        let files = self.judge_files(caller.system.id, request.system, references).await?;
         let last = !matches!(sent.message.data.content, Content::Progress(_));
         let message = self.answer_of(caller, sent, &request).await?;
         let act = Act {
@@ -55,6 +58,10 @@ impl Desk {
         }
         if mailbox::put_messages(&mut tx, &[&message]).await?.is_empty() {
             return Err(TakeError::AlreadySent);
+        }
+        let (sender, id) = (caller.system.id, message.message_id);
+        if file_store::bind(&mut tx, sender, id, &files).await? < files.len() {
+            return Err(TakeError::Files);
         }
         audit::append(&mut tx, now, vec![act]).await?;
         tx.commit().await?;

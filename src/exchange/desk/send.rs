@@ -8,7 +8,10 @@ use super::post::{Deed, Put};
 use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError};
 use crate::codec::smev3::{Send, SendRequest};
 use crate::exchange::members::{Kind, Provider};
-use crate::storage::audit::Act;
+use crate::storage::audit::{self, Act};
+use crate::storage::db::Tx;
+use crate::storage::disclosure::{self, Disclosure};
+use crate::storage::file_store;
 use crate::storage::mailbox::{self, Message, Queue, Request, Selector};
 
 impl Desk {
@@ -66,6 +69,8 @@ impl Desk {
         if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
             return Err(TakeError::QueueFull(format!("{name}.request")));
         }
+        let references = &sent.message.references;
+        let files = self.judge_files(caller.system.id, provider, references).await?;
         let attachments = sent.message.attachments.iter();
         let message = Message {
             message_id: sent.message_id,
@@ -91,9 +96,39 @@ impl Desk {
         };
         let request = request(caller, sent, kind.code, Some(provider), now);
         let put = Put { request, message, disclosure: None, act };
-        let new = self.0.post.perform(Deed::Put(Box::new(put))).await?;
+        let new = if files.is_empty() {
+            self.0.post.perform(Deed::Put(Box::new(put))).await?
+        } else {
+            store(self.db().begin().await?, put, &files, now).await?
+        };
         if new { Ok(now) } else { Err(TakeError::AlreadySent) }
     }
+}
+
+/// Writes what belongs together in a transaction that has been begun. False when the request was
+/// there before; nothing is written then.
+///
+/// # Errors
+/// [`TakeError::Files`] when another message has taken a file meanwhile.
+pub(super) async fn store(
+    mut tx: Tx,
+    put: Put,
+    files: &[String],
+    now: DateTime<Utc>,
+) -> Result<bool, TakeError> {
+    if mailbox::put_requests(&mut tx, &[&put.request]).await?.is_empty() {
+        return Ok(false);
+    }
+    mailbox::put_messages(&mut tx, &[&put.message]).await?;
+    let (system, message) = (put.request.system, put.message.message_id);
+    if file_store::bind(&mut tx, system, message, files).await? < files.len() {
+        return Err(TakeError::Files);
+    }
+    let told: Vec<&Disclosure> = put.disclosure.iter().collect();
+    disclosure::write(&mut tx, &told).await?;
+    audit::append(&mut tx, now, vec![put.act]).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// A request as it is stored.

@@ -37,13 +37,17 @@ pub(super) async fn request(
     let person = match persons.as_slice() {
         [] => return Ok(Transfer::denied(Denial::UnknownPerson)),
         [person] => *person,
-        _ => return Ok(Transfer { redirects, ..Transfer::denied(Denial::SeveralPersons) }),
+        _ => {
+            let denied = Transfer::denied(Denial::SeveralPersons);
+            return Ok(Transfer { persons, redirects, ..denied });
+        }
     };
     if !transfer::hold_person(tx, person).await? {
         return Ok(Transfer::denied(Denial::UnknownPerson));
     }
     let same = federal::merged(tx, person).await?;
     let done = |case, repeated| Transfer {
+        persons: vec![person],
         redirects: redirects.clone(),
         case: Some(case),
         closed: Vec::new(),
@@ -55,7 +59,7 @@ pub(super) async fn request(
     }
     let yesterday = asker.today() - TimeDelta::days(1);
     if transfer::hold_memberships(tx, &same, yesterday).await?.is_empty() {
-        return Ok(Transfer { redirects, ..Transfer::denied(Denial::NoMembership) });
+        return Ok(Transfer { persons, redirects, ..Transfer::denied(Denial::NoMembership) });
     }
     let case = TransferCase {
         id: random_id()?,
@@ -90,7 +94,8 @@ pub(super) async fn decide(
         let repeated = case.state == wanted;
         let denial = (!repeated).then_some(Denial::AlreadyDecided);
         let closed = transfer::closings(tx, case.id).await?;
-        return Ok(Transfer { redirects, case: Some(case), closed, repeated, denial });
+        let case = Some(case);
+        return Ok(Transfer { persons, redirects, case, closed, repeated, denial });
     }
     transfer::decide(tx, asker.system, decision, asker.now).await?;
     let mut closed = Vec::new();
@@ -99,7 +104,8 @@ pub(super) async fn decide(
     }
     case.state = wanted;
     case.decided_on = Some(decision.date);
-    Ok(Transfer { redirects, case: Some(case), closed, repeated: false, denial: None })
+    let case = Some(case);
+    Ok(Transfer { persons, redirects, case, closed, repeated: false, denial: None })
 }
 
 /// The person who stands for the one of the case now.

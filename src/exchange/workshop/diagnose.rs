@@ -10,8 +10,9 @@ use crate::codec::xmldsig::{EnvelopedSignature, Look};
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::trust::TrustStore;
 
-/// Most elements with ids whose hashes are tried.
+/// Most elements with ids whose hashes are tried, and most bytes read for that.
 const MAX_ELEMENTS: usize = 64;
+const MAX_BYTES: usize = 16 << 20;
 
 /// The name of a canonicalisation for people.
 pub(super) fn method_name(method: &Method) -> &'static str {
@@ -85,7 +86,8 @@ pub(super) fn of_digest(spot: &Spot, look: &Look, document: &[u8], limits: Limit
             }
         }
     }
-    for (path, id) in identified(document, limits).into_iter().take(MAX_ELEMENTS) {
+    let most = (MAX_BYTES / document.len().max(1)).min(MAX_ELEMENTS);
+    for (path, id) in identified(document, limits).into_iter().take(most) {
         let other = spot.signing(path.clone());
         if path != spot.signed && matches(&other, look.enveloped, document, &profile.form) {
             return vec![format!(

@@ -12,6 +12,7 @@ use crate::codec::xml::Limits;
 use crate::codec::xmldsig::{Look, digest_uri};
 use crate::model::refusal::Refusal;
 use crate::trust::certificate::Facts;
+use crate::trust::store::signer_of;
 
 /// One stage.
 #[derive(Clone, Debug, Default)]
@@ -123,7 +124,7 @@ impl Workshop {
             let dates = format!("с {} по {}", day(facts.not_before), day(facts.not_after));
             certificates.lines.push(format!("{}; действует {dates}", facts.subject));
         }
-        let leaf = look.signature.certificates.first().cloned().unwrap_or_default();
+        let leaf = signer_of(&look.signature.certificates).cloned().unwrap_or_default();
         certificates.refusal = self.store.judge(&leaf, &look.signature.certificates, self.at).err();
         if let Some(refusal) = &certificates.refusal {
             told.hints.extend(diagnose::of_refusal(refusal));

@@ -151,7 +151,10 @@ impl Workshop {
         }
         for attachment in &plan.attachments {
             let about = |refusal: Refusal| refusal.detail(format!("вложение {}", attachment.id));
-            let Some(signature) = &attachment.signature else { continue };
+            // Its header is signed, but nothing in that says what the file is.
+            let signature = attachment.signature.as_ref();
+            let signature =
+                signature.ok_or_else(|| about(Refusal::new(RefusalCode::SigCoverage)))?;
             self.store.verify_file(signature, &attachment.content, self.at).map_err(about)?;
         }
         match plan.flaw {
@@ -181,7 +184,7 @@ pub fn whole(open: Open<'_>) -> Result<Vec<u8>, Refusal> {
     if document.len() as u64 > MAX_MESSAGE {
         return Err(RefusalCode::LimitBytes.into());
     }
-    if document.starts_with(b"--") {
+    if mtom::is_saved(&document) {
         let limits = Limits { comments: true, ..shape::limits() };
         return mtom::saved(document, limits, MAX_MESSAGE);
     }

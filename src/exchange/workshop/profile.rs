@@ -53,7 +53,7 @@ impl FromStr for Profile {
 
 impl Profile {
     /// Limits of its messages: only SMEV lets comments pass, since its transform drops them.
-    pub(super) fn limits(&self) -> Limits {
+    pub fn limits(&self) -> Limits {
         Limits { comments: matches!(self, Self::Smev3 | Self::Smev2), ..shape::limits() }
     }
 }

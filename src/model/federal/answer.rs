@@ -115,7 +115,7 @@ impl Answer {
     pub fn subjects(&self) -> Vec<EntityId> {
         match self {
             Self::TransferRequest(transfer) | Self::TransferConfirm(transfer) => {
-                transfer.case.iter().map(|case| case.person).collect()
+                transfer.persons.clone()
             }
             Self::AssignFederalId(results) => {
                 results.iter().filter_map(|result| result.fate.person(result.regional)).collect()

@@ -112,6 +112,8 @@ pub struct TransferCase {
 /// What became of a notice or a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
+    /// Persons it tells about.
+    pub persons: Vec<EntityId>,
     /// Ids that were merged into others.
     pub redirects: Vec<Redirect>,
     /// The case, as it is now.
@@ -128,6 +130,7 @@ impl Transfer {
     /// Nothing was done, for this reason.
     pub fn denied(denial: Denial) -> Self {
         Self {
+            persons: Vec::new(),
             redirects: Vec::new(),
             case: None,
             closed: Vec::new(),

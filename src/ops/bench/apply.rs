@@ -48,6 +48,10 @@ pub(super) async fn run(
     if plan.wants("federal") {
         super::federal::run(report, &stand, clock, FILL_FROM, plan.persons / plan.divide).await?;
     }
+    if plan.wants("exchange") {
+        let persons = FILL_FROM..FILL_FROM + plan.persons / plan.divide;
+        super::exchange::run(report, &stand, clock, persons, plan.divide).await?;
+    }
     Ok(())
 }
 

@@ -75,15 +75,16 @@ async fn connection(
     while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
         let begun = Instant::now();
         stream.write_all(request).await?;
-        let status = answer(&mut stream, &mut buffer).await?;
+        let (status, _) = answer(&mut stream, &mut buffer).await?;
         latencies.push(begun.elapsed());
         failures += usize::from(!(200..300).contains(&status));
     }
     Ok((latencies, failures))
 }
 
-/// Reads one answer with a `Content-Length`; returns its status.
-async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
+/// Reads one answer with a `Content-Length`; returns its status and where its body begins in the
+/// buffer.
+pub(super) async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(u16, usize)> {
     buffer.clear();
     loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -97,7 +98,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
             while buffer.len() < end + 4 + length {
                 more(stream, buffer).await?;
             }
-            return status.context("the answer has no status");
+            return Ok((status.context("the answer has no status")?, end + 4));
         }
         more(stream, buffer).await?;
     }

@@ -1,7 +1,10 @@
 //! What a benchmark needs before it starts: a supplier with an RSA key, its authority,
 //! and a database of its own.
 
-use anyhow::{Context, Result};
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -65,6 +68,49 @@ impl Supplier {
         let certificate = Facts::read(self.signer.certificate_der())?;
         admin.register_supplier(&new, &[certificate]).await?;
         Ok(())
+    }
+}
+
+/// A key on GOST R 34.10-2012, 256 bits, and a certificate signed by itself, both PEM.
+#[derive(Debug)]
+pub struct GostKey {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its certificate.
+    pub certificate: Vec<u8>,
+}
+
+impl GostKey {
+    /// Lets the `openssl` tool make them.
+    ///
+    /// # Errors
+    /// When it has no engine for GOST.
+    pub fn create() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let openssl = |arguments: &str| -> Result<()> {
+            let mut command = Command::new("openssl");
+            let output = command.args(arguments.split_ascii_whitespace()).current_dir(&folder);
+            let output = output.output()?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Ok(())
+        };
+        let request = "[req]\ndistinguished_name = name\n[name]\n";
+        fs::write(folder.path().join("request.cnf"), request)?;
+        openssl("genpkey -algorithm gost2012_256 -pkeyopt paramset:TCA -out key")?;
+        openssl(
+            "req -x509 -new -key key -md_gost12_256 -subj /CN=GOST -days 30 -config request.cnf \
+             -addext basicConstraints=critical,CA:FALSE -out certificate",
+        )?;
+        let read = |name: &str| fs::read(folder.path().join(name));
+        Ok(Self { key: read("key")?, certificate: read("certificate")? })
+    }
+
+    /// What signs with it.
+    ///
+    /// # Errors
+    /// When this process has no engine for GOST.
+    pub fn signer(&self) -> Result<Signer> {
+        Ok(Signer::from_pem(&self.key, &self.certificate)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod apply;
+mod exchange;
 mod federal;
 pub mod load;
 pub mod material;
@@ -69,7 +70,7 @@ pub async fn run(plan: &Plan, clock: Clock) -> Result<bool> {
     if plan.wants("memory") {
         memory::run(&mut report, plan, &supplier, clock).await?;
     }
-    if plan.wants("apply") || plan.wants("federal") {
+    if plan.wants("apply") || plan.wants("federal") || plan.wants("exchange") {
         apply::run(&mut report, plan, &supplier, clock).await?;
     }
     Ok(report.missed() == 0)

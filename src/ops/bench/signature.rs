@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::codec::xml::Limits;
 use crate::codec::xmldsig::{Envelope, Outcome, Profile, verify_bytes, verify_enveloped};
-use crate::ops::bench::material::Supplier;
+use crate::ops::bench::material::{GostKey, Supplier};
 use crate::ops::bench::packages;
 use crate::ops::bench::process::resident;
 use crate::ops::bench::report::Report;
@@ -199,7 +199,7 @@ fn gost(report: &mut Report, supplier: &Supplier, now: DateTime<Utc>) -> Result<
         report.note("GOST: not measured, OpenSSL has no engine for it", 0.0, "");
         return Ok(());
     }
-    let signer = gost_signer()?;
+    let signer = GostKey::create()?.signer()?;
     let store = TrustStore::new(&[signer.certificate_der().to_vec()])?;
     // Its certificate was made after `now`.
     let now = now + TimeDelta::hours(1);
@@ -211,21 +211,4 @@ fn gost(report: &mut Report, supplier: &Supplier, now: DateTime<Utc>) -> Result<
         report.at_least(&name, rate, "MB/s on one core", 100.0);
     }
     Ok(())
-}
-
-fn gost_signer() -> Result<Signer> {
-    let folder = tempfile::tempdir()?;
-    let openssl = |arguments: &[&str]| -> Result<()> {
-        let output = Command::new("openssl").args(arguments).current_dir(&folder).output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
-    };
-    fs::write(folder.path().join("request.cnf"), "[req]\ndistinguished_name = name\n[name]\n")?;
-    let key = ["genpkey", "-algorithm", "gost2012_256", "-pkeyopt", "paramset:TCA", "-out", "key"];
-    openssl(&key)?;
-    let request = "req -x509 -new -key key -md_gost12_256 -subj /CN=GOST -days 30 -config request.cnf \
-                   -addext basicConstraints=critical,CA:FALSE -out certificate";
-    openssl(&request.split_ascii_whitespace().collect::<Vec<_>>())?;
-    let read = |name: &str| fs::read(folder.path().join(name));
-    Ok(Signer::from_pem(&read("key")?, &read("certificate")?)?)
 }

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
 use reqwest::Client;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::args;
+use crate::exchange::admin::stored;
 use crate::http::tls;
 use crate::model::clock::Clock;
 use crate::model::ids::PackageId;
@@ -17,6 +19,8 @@ use crate::ops::bench::Plan;
 use crate::ops::bench::material::{Supplier, fresh_database};
 use crate::ops::bench::process::Server;
 use crate::storage::db::Db;
+use crate::storage::supplier;
+use crate::trust::certificate::Facts;
 
 /// Longest time anything on a stand may take.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -61,14 +65,31 @@ impl Stand {
 
     /// Starts a server with these roles and waits until it is ready.
     pub(super) async fn serve(&self, roles: &str) -> Result<Server> {
-        let variables = [
+        self.serve_with(roles, &[]).await
+    }
+
+    /// The same with more variables.
+    pub(super) async fn serve_with(
+        &self,
+        roles: &str,
+        more: &[(&'static str, String)],
+    ) -> Result<Server> {
+        let mut variables = vec![
             ("KONTINGENT_DATABASE__URL", self.url.clone()),
             ("KONTINGENT_BROKER__URL", self.broker.clone()),
             ("KONTINGENT_BROKER__PREFIX", self.prefix.clone()),
             ("KONTINGENT_HTTP__LISTEN", self.address.to_string()),
             ("KONTINGENT_HEALTH__LISTEN", self.health.to_string()),
         ];
+        variables.extend_from_slice(more);
         Server::start(roles, self.data.path(), &variables).await
+    }
+
+    /// Trusts a certificate that signs for itself, which no administrator could.
+    pub(super) async fn trust_directly(&self, facts: &Facts, now: DateTime<Utc>) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        supplier::add_anchor(&mut tx, &stored(facts), now).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Sends one signed package from memory.

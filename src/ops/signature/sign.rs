@@ -1,13 +1,14 @@
 //! `signature sign`: makes a signature to the profiles that `verify` accepts.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::codec::shape::{self, Role};
-use crate::codec::xmldsig::SignatureAlgorithm;
-use crate::exchange::workshop::Profile;
+use crate::codec::xmldsig::{SignatureAlgorithm, verify_bytes};
+use crate::exchange::workshop::{Profile, envelope, whole};
 use crate::model::refusal::Refusal;
 use crate::ops::output::say;
 use crate::ops::package::describe;
@@ -18,10 +19,12 @@ use crate::trust::Signer;
 pub enum Key {
     /// PEM files of key and certificate.
     Pem {
-        /// The key, not encrypted.
+        /// The key.
         key: PathBuf,
-        /// Its certificate.
+        /// Its certificate, PEM or DER.
         certificate: PathBuf,
+        /// The file that holds the password of an encrypted key.
+        password: Option<PathBuf>,
     },
     /// A PKCS#12 file.
     Pkcs12 {
@@ -42,17 +45,28 @@ impl Key {
     pub fn signer(&self) -> Result<Signer> {
         let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
         Ok(match self {
-            Self::Pem { key, certificate } => Signer::from_pem(&read(key)?, &read(certificate)?)?,
-            Self::Pkcs12 { file, password } => {
-                let password = match password {
-                    Some(path) => String::from_utf8(read(path)?)?,
-                    None => String::new(),
+            Self::Pem { key: file, certificate, password } => {
+                let (key, certificate) = (read(file)?, read(certificate)?);
+                let signer = match password {
+                    Some(path) => Signer::from_encrypted_pem(&key, &secret(path)?, &certificate),
+                    None => Signer::from_pem(&key, &certificate),
                 };
-                Signer::from_pkcs12(&read(file)?, password.trim_end_matches(['\r', '\n']))?
+                signer.with_context(|| format!("ключ {} не подходит", file.display()))?
+            }
+            Self::Pkcs12 { file, password } => {
+                let password = password.as_deref().map(secret).transpose()?.unwrap_or_default();
+                let signer = Signer::from_pkcs12(&read(file)?, &password);
+                signer.with_context(|| format!("файл {} не подходит", file.display()))?
             }
             Self::Token(locator, certificate) => Signer::from_token(locator, &read(certificate)?)?,
         })
     }
+}
+
+/// The password in a file, without the end of its line.
+fn secret(path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// What is signed, and how.
@@ -73,16 +87,49 @@ pub struct Order {
 /// # Errors
 /// A document that cannot be signed to the profile, or a key that does not sign.
 pub fn sign(file: &Path, order: &Order, key: &Key, output: Option<&Path>) -> Result<()> {
-    let document = fs::read(file).with_context(|| format!("не читается {}", file.display()))?;
+    let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(File::open(file)?)) };
+    let document = whole(&open).map_err(told).with_context(|| file.display().to_string())?;
     let signer = key.signer()?;
     let signer = match order.algorithm {
         Some(algorithm) => signer.with_algorithm(algorithm)?,
         None => signer,
     };
     let signed = signed(&document, order, &signer)?;
+    judge(&signed, order)?;
     match output {
         Some(path) => fs::write(path, signed).with_context(|| path.display().to_string())?,
         None => say(String::from_utf8(signed)?),
+    }
+    Ok(())
+}
+
+/// What is signed must be what `verify` takes; else nothing is written.
+fn judge(signed: &[u8], order: &Order) -> Result<()> {
+    let refused = |refusal| anyhow!("подписанное было бы отклонено: {}", describe(&refusal));
+    let limits = order.profile.limits();
+    match order.profile {
+        Profile::Enveloped | Profile::Receipt => {
+            verify_bytes(signed, envelope()).map_err(refused)?;
+        }
+        Profile::Smev3 | Profile::Smev2 if order.personal => {
+            let plan = match order.profile {
+                Profile::Smev3 => shape::smev3(signed).map_err(refused)?,
+                _ => return Ok(()),
+            };
+            for spot in plan.spots.iter().filter(|spot| spot.role == Role::Personal) {
+                spot.verify(signed, limits).map_err(refused)?;
+            }
+        }
+        _ => {
+            let plan = match &order.profile {
+                Profile::Detached { namespace, local } => shape::detached(signed, namespace, local),
+                Profile::Smev2 => shape::smev2_undated(signed),
+                _ => shape::smev3(signed),
+            };
+            for spot in &plan.map_err(refused)?.spots {
+                spot.verify(signed, limits).map_err(refused)?;
+            }
+        }
     }
     Ok(())
 }

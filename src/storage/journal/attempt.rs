@@ -8,7 +8,7 @@ use crate::args;
 use crate::model::ids::AttemptId;
 use crate::storage::db::{Db, DbError, Row, Tx};
 use crate::storage::input::{Column, Input};
-use crate::storage::journal::{PACKAGE, Package, read_package, signed};
+use crate::storage::journal::{PACKAGE, PACKAGE_COLUMNS, Package, read_package, signed};
 
 /// Which attempts a claim may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,13 +164,13 @@ fn ids(attempts: &[AttemptId]) -> Input {
 fn read_claimed(row: &Row) -> Result<Claimed, DbError> {
     Ok(Claimed {
         package: read_package(row)?,
-        attempt: AttemptId(row.get(15)?),
-        number: row.get::<i64>(16)?.unsigned_abs(),
-        approved: row.get(17)?,
-        tries: row.get::<i64>(18)?.unsigned_abs(),
-        records_done: row.get::<i64>(19)?.unsigned_abs(),
-        findings: row.get::<i64>(20)?.unsigned_abs(),
-        counts: row.get(21)?,
-        frame: row.get(22)?,
+        attempt: AttemptId(row.get(PACKAGE_COLUMNS)?),
+        number: row.get::<i64>(PACKAGE_COLUMNS + 1)?.unsigned_abs(),
+        approved: row.get(PACKAGE_COLUMNS + 2)?,
+        tries: row.get::<i64>(PACKAGE_COLUMNS + 3)?.unsigned_abs(),
+        records_done: row.get::<i64>(PACKAGE_COLUMNS + 4)?.unsigned_abs(),
+        findings: row.get::<i64>(PACKAGE_COLUMNS + 5)?.unsigned_abs(),
+        counts: row.get(PACKAGE_COLUMNS + 6)?,
+        frame: row.get(PACKAGE_COLUMNS + 7)?,
     })
 }

@@ -73,6 +73,9 @@ const PACKAGE: &str = "SELECT p.no, p.supplier_id, s.mnemonic, p.package_id, p.s
     p.content_bytes, p.parts, p.records, p.header, p.received_at, p.state, p.state_at, p.reason, \
     p.signer_sha256, p.peer, p.revocation FROM package p JOIN supplier s ON s.id = p.supplier_id";
 
+/// How many columns these are: what else a query asks for comes after them.
+const PACKAGE_COLUMNS: usize = 16;
+
 fn read_package(row: &Row) -> Result<Package, DbError> {
     let header: String = row.get(8)?;
     let state: String = row.get(10)?;

@@ -8,7 +8,12 @@ use uuid::Uuid;
 use super::{LEASE_SECONDS, MailboxError, Queue, decompress};
 use crate::args;
 use crate::storage::db::{DbError, Row, Tx};
+use crate::storage::file_store::{self, File};
 use crate::storage::input::{Column, Input};
+
+/// How many files in the store a message has.
+const FILES: &str =
+    "(SELECT count(*) FROM store_file f WHERE f.message_id = mailbox_message.message_id)";
 
 /// Which queue, and what from it.
 #[derive(Clone, Debug)]
@@ -44,6 +49,8 @@ pub struct Leased {
     pub signature: Option<String>,
     /// Files inside: id and bytes.
     pub attachments: Vec<(String, Vec<u8>)>,
+    /// Files in the store.
+    pub files: Vec<File>,
     /// When it was queued.
     pub queued_at: DateTime<Utc>,
 }
@@ -73,7 +80,8 @@ pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, M
          {chosen}ORDER BY priority, queued_at, sequence LIMIT 1 {}) \
          RETURNING message_id, request_id, sender_id, version, content, signature, attachments, \
          queued_at, (SELECT r.reference_id FROM mailbox_request r WHERE r.message_id = request_id), \
-         (SELECT r.transaction_code FROM mailbox_request r WHERE r.message_id = request_id)",
+         (SELECT r.transaction_code FROM mailbox_request r WHERE r.message_id = request_id), \
+         {FILES}",
         tx.skip_locked_sql()
     );
     let Some(row) = tx.query_one(&sql, values).await? else { return Ok(None) };
@@ -81,6 +89,10 @@ pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, M
     let attachments = match row.get::<i64>(6)? {
         0 => Vec::new(),
         _ => attachments(tx, message_id).await?,
+    };
+    let files = match row.get::<i64>(10)? {
+        0 => Vec::new(),
+        _ => file_store::of_message(tx, message_id).await?,
     };
     let content: Vec<u8> = row.get(4)?;
     Ok(Some(Leased {
@@ -91,6 +103,7 @@ pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, M
         content: decompress(&content)?,
         signature: row.get(5)?,
         attachments,
+        files,
         queued_at: row.get(7)?,
         reference: row.get(8)?,
         transaction_code: row.get(9)?,
@@ -123,7 +136,7 @@ pub async fn acknowledge(
         "WITH {{input}} UPDATE mailbox_message SET acknowledged_at = {now}, accepted = taken, \
          content = NULL FROM input WHERE message_id = id AND system_id = system \
          AND acknowledged_at IS NULL AND leased_until > {now} \
-         RETURNING message_id, attachments, system_id"
+         RETURNING message_id, attachments, system_id, {FILES}"
     );
     let rows = tx.query_input(&sql, input, vec![]).await?;
     let mut ended = HashSet::new();
@@ -132,6 +145,9 @@ pub async fn acknowledge(
         if row.get::<i64>(1)? > 0 {
             let sql = "DELETE FROM mailbox_attachment WHERE message_id = $1";
             tx.execute(sql, args![message]).await?;
+        }
+        if row.get::<i64>(3)? > 0 {
+            file_store::remove(tx, message).await?;
         }
         ended.insert((row.get(2)?, message));
     }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{Queue, Selector};
 use crate::args;
 use crate::storage::db::{Db, DbError, Row, Tx};
+use crate::storage::file_store;
 
 /// Whether a message with this id has been taken from anybody.
 ///
@@ -108,6 +109,7 @@ pub async fn give_up(tx: &mut Tx, request: Uuid) -> Result<bool, DbError> {
     tx.execute(&sql, args![request]).await?;
     let sql = "DELETE FROM mailbox_attachment WHERE message_id = $1";
     tx.execute(sql, args![request]).await?;
+    file_store::remove(tx, request).await?;
     Ok(true)
 }
 

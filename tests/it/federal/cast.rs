@@ -61,7 +61,7 @@ impl Cast {
         world.send_by(version, ask).await.body();
         loop {
             // Others may wait before it.
-            let request = world.next(version, &Message::take(""), &self.provider).await;
+            let request = world.hand_out(version, &Message::take(""), &self.provider).await;
             if request.id() == asked {
                 return find(&request.body(), "ReplyTo").text.clone();
             }

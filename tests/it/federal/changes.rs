@@ -9,21 +9,17 @@ use kontingent::args;
 use kontingent::codec::federal;
 use kontingent::codec::node::Node;
 use kontingent::codec::soap;
-use kontingent::exchange::apply::{Batch, Registry};
 use kontingent::model::clock::Clock;
 use kontingent::model::federal::{Answer, KINDS, Page};
-use kontingent::model::ids::{EntityId, PackageId, PackageNo, SupplierId};
+use kontingent::model::ids::EntityId;
 use kontingent::model::kind::Kind;
-use kontingent::model::package::{Header, Mode, Scope};
-use kontingent::model::record::{EXTERNAL_ID, RawField, RawRecord, RawValue};
+use kontingent::model::record::RawRecord;
 use kontingent::normalise;
 use kontingent::storage::db::DbError;
-use kontingent::storage::supplier::Supplier;
 use kontingent::trust::Signer;
 use kontingent::trust::authority::KeyKind;
-use uuid::Uuid;
 
-use super::message::{Message, content, new_id};
+use super::records::{apply, raw};
 use super::world::{Answered, World, find, on_both};
 
 /// Packages each writer applies, and persons in a package.
@@ -31,29 +27,37 @@ const PACKAGES: usize = 30;
 const PERSONS: usize = 4;
 
 /// A federal copy: attributes and fields by kind and id.
-type Copy = BTreeMap<(String, i64), Vec<(String, String)>>;
+pub(super) type Copy = BTreeMap<(String, i64), Vec<(String, String)>>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_built_from_pages_alone_equals_the_registry_while_writers_write() {
     on_both(async |world| {
         let caller = world.system("FNS00001", KeyKind::P256).await;
+        let other = world.system("PFR00001", KeyKind::P256).await;
         let writers = async {
-            tokio::join!(write(world, 1), write(world, 2));
+            tokio::join!(write(world, 1), write(world, 2), act(world, &other));
             finish_some(world).await;
         };
         let mut writers = std::pin::pin!(writers);
         let (mut copy, mut cursor, mut written) = (Copy::new(), String::new(), None);
+        let mut times: BTreeMap<(String, i64), i64> = BTreeMap::new();
         loop {
-            let page = tokio::select! {
-                biased;
-                page = next_page(world, &caller, &cursor, 37) => page,
-                () = &mut writers, if written.is_none() => {
-                    written = Some(Instant::now());
-                    continue;
+            // Never given up half-way: its answer would wait for the next question.
+            let from = cursor.clone();
+            let mut asking = std::pin::pin!(next_page(world, &caller, &from, 37));
+            let page = loop {
+                tokio::select! {
+                    biased;
+                    page = &mut asking => break page,
+                    () = &mut writers, if written.is_none() => written = Some(Instant::now()),
                 }
             };
             assert!(find(&page, "Changes").children.len() <= 37);
-            copy.extend(entities(&page));
+            let told = entities(&page);
+            for key in told.keys() {
+                *times.entry(key.clone()).or_default() += 1;
+            }
+            copy.extend(told);
             cursor = find(&page, "NextCursor").text.clone();
             let Some(since) = written else { continue };
             if find(&page, "More").text == "false" {
@@ -70,7 +74,14 @@ async fn a_copy_built_from_pages_alone_equals_the_registry_while_writers_write()
             copy.keys().map(|(kind, _)| &**kind).collect();
         assert_eq!(kinds.len(), KINDS.len(), "{kinds:?}");
         let has = |name: &str| copy.values().flatten().any(|(attribute, _)| attribute == name);
-        assert!(has("@MergedInto") && has("@Closed"));
+        assert!(has("@MergedInto") && has("@Closed") && has("@FederalID") && has("ReasonOut"));
+        let entries = "SELECT kind, entity_id, count(*) FROM change_log GROUP BY kind, entity_id";
+        for row in world.db.query(entries, vec![]).await.unwrap() {
+            let key = (row.get(0).unwrap(), row.get(1).unwrap());
+            let told = times.get(&key).copied().unwrap_or_default();
+            let changed: i64 = row.get(2).unwrap();
+            assert!((1..=changed).contains(&told), "{key:?} told {told} times of {changed}");
+        }
     })
     .await;
 }
@@ -82,7 +93,16 @@ async fn a_page_tells_only_the_kinds_asked_for_and_its_cursor_serves_only_them()
         let stranger = world.system("PFR00001", KeyKind::P256).await;
         write(world, 1).await;
         let kinds = "<Kinds>Organisation Person</Kinds>";
-        let page = ask(world, &caller, kinds).await.unwrap();
+        // Changes are told once every transaction before them has ended, of other tests as well.
+        let all = world.count("SELECT (SELECT count(*) FROM person) + count(*) FROM organisation");
+        let all = usize::try_from(all.await).unwrap();
+        let page = loop {
+            let page = ask(world, &caller, kinds).await.unwrap();
+            if entities(&page).len() == all {
+                break page;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         let told = entities(&page);
         assert!(told.keys().all(|(kind, _)| kind == "Organisation" || kind == "Person"));
         assert!(told.len() > PACKAGES * PERSONS / 2);
@@ -110,21 +130,11 @@ async fn next_page(world: &World, caller: &Signer, cursor: &str, size: usize) ->
     ask(world, caller, &format!("{cursor}<PageSize>{size}</PageSize>")).await.unwrap()
 }
 
-/// Asks, pulls the answer and confirms it.
 async fn ask(world: &World, caller: &Signer, inside: &str) -> Result<Node, Answered> {
-    let question = content("GetChangedSinceRequest", inside);
-    let message = Message::ask(&new_id().to_string(), "", &question).signed(caller);
-    let taken = world.send(message).await;
-    if taken.status != 200 {
-        return Err(taken);
-    }
-    let answer = world.send(Message::pull("", "").signed(caller)).await.body();
-    let id = &find(find(&answer, "MessageMetadata"), "MessageId").text;
-    world.send(Message::ack(id).signed(caller)).await.body();
-    Ok(find(&answer, "MessagePrimaryContent").children[0].clone())
+    world.ask(caller, "GetChangedSinceRequest", inside).await
 }
 
-fn entities(page: &Node) -> Copy {
+pub(super) fn entities(page: &Node) -> Copy {
     let told = find(page, "Changes").children.iter().map(|entity| {
         let id = entity.attribute("RegionalID").unwrap().parse().unwrap();
         let attributes =
@@ -153,62 +163,16 @@ async fn registry(world: &World) -> Copy {
 
 /// One supplier's packages, applied one after another.
 async fn write(world: &World, supplier: i64) {
-    let registry = Registry::new(world.db.clone(), world.ids.clone());
     for number in 0..PACKAGES {
         let records = records(supplier, number);
         loop {
-            match apply(world, &registry, supplier, number, &records).await {
+            match apply(world, supplier, number, &records, Clock::System.now()).await {
                 Ok(()) => break,
                 Err(DbError::Conflict(_) | DbError::Duplicate(_)) => {}
                 Err(error) => panic!("{error:?}"),
             }
         }
     }
-}
-
-async fn apply(
-    world: &World,
-    registry: &Registry,
-    id: i64,
-    number: usize,
-    records: &[RawRecord],
-) -> Result<(), DbError> {
-    let supplier = Supplier {
-        id: SupplierId(id),
-        mnemonic: format!("DIARY{id:04}"),
-        name: "Дневник".to_owned(),
-        kind: "diary".to_owned(),
-        blocked: false,
-        limited: false,
-        strict_checksums: false,
-        test_packages: false,
-        other_encodings: false,
-        created_at: Clock::System.now(),
-    };
-    let header = Header {
-        package_id: PackageId(Uuid::new_v4()),
-        supplier: supplier.mnemonic.clone(),
-        schema_version: "1.0".to_owned(),
-        package_type: "DIARY.PERSONS".to_owned(),
-        mode: Mode::Updated,
-        scope: Scope::Region,
-        sequence: None,
-        previous_sequence: None,
-        snapshot_at: Clock::System.now(),
-        school_year: None,
-        dictionaries: Vec::new(),
-        counts: Vec::new(),
-        test: false,
-        correlation: None,
-    };
-    let package = PackageNo(id * 1_000 + i64::try_from(number).unwrap());
-    let mut applier = registry.begin(&supplier, package, &header).await?;
-    let batch = Batch::judge(records, &applier.rules());
-    let mut tx = world.db.begin().await?;
-    let result = applier.apply(&mut tx, batch).await?;
-    let refused: u64 = result.counts.values().map(|counts| counts.refused).sum();
-    assert_eq!(refused, 0, "{:?}", result.findings);
-    tx.commit().await
 }
 
 /// New persons with all that belongs to them, and changes of older ones.
@@ -317,23 +281,32 @@ fn records(supplier: i64, package: usize) -> Vec<RawRecord> {
             ],
         );
     }
-    all.sort_by_key(|(kind, ..)| kind.index());
-    let record =
-        |(at, (kind, id, fields)): (usize, (Kind, String, Vec<(&str, String)>))| RawRecord {
-            kind,
-            number: at as u64 + 1,
-            line: at as u64 + 1,
-            fields: [(EXTERNAL_ID, id)]
-                .into_iter()
-                .chain(fields)
-                .map(|(name, value)| RawField {
-                    name: name.to_owned(),
-                    line: at as u64 + 1,
-                    value: if value.is_empty() { RawValue::Nil } else { RawValue::Text(value) },
-                })
-                .collect(),
+    raw(all)
+}
+
+/// Gives persons ids and moves them to another region while suppliers write.
+async fn act(world: &World, caller: &Signer) {
+    for number in 0..8 {
+        let newest = "SELECT max(person_id) FROM membership WHERE to_date IS NULL";
+        let person = loop {
+            let row = world.db.query_one(newest, vec![]).await.unwrap().unwrap();
+            match row.get::<Option<i64>>(0).unwrap() {
+                Some(person) => break format!("<RegionalID>{person}</RegionalID>"),
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
         };
-    all.into_iter().enumerate().map(record).collect()
+        let pair = format!("<Pair>{person}<FederalID>F-{number}</FederalID></Pair>");
+        world.ask(caller, "AssignFederalIdRequest", &pair).await.unwrap();
+        let notice = format!(
+            "{person}<Direction>ARRIVED</Direction><Region>66</Region><Date>2026-10-01</Date>\
+             <Organisation>Школа</Organisation><Reason>переезд</Reason>"
+        );
+        let opened = world.ask(caller, "TransferRequest", &notice).await.unwrap();
+        let case = find(&opened, "TransferCase").attribute("CaseID").unwrap();
+        let decision =
+            format!("<CaseID>{case}</CaseID><Decision>CONFIRMED</Decision><Date>2026-10-01</Date>");
+        world.ask(caller, "TransferConfirmRequest", &decision).await.unwrap();
+    }
 }
 
 /// Merges two persons, closes a contact, and makes a kinship, as operators and snapshots do.

@@ -84,7 +84,7 @@ async fn a_request_reaches_its_provider_and_the_answer_who_asked_with_their_sign
             assert_eq!(mnemonic(&taken, "Recipient"), "IS00002");
             assert!(world.empty(version, &Message::take(""), &consumer).await, "not its queue");
 
-            let request = world.next(send_by, &Message::take(""), &provider).await;
+            let request = world.hand_out(send_by, &Message::take(""), &provider).await;
             assert_eq!(request.id(), asked);
             assert_eq!(text(&request, "MessageType"), "REQUEST");
             assert_eq!(mnemonic(&request, "Sender"), "IS00001");
@@ -94,7 +94,7 @@ async fn a_request_reaches_its_provider_and_the_answer_who_asked_with_their_sign
             world.ack(version, &request, &provider).await;
 
             send(Message::progress(&id(), &to), &provider).await.body();
-            let progress = world.next(version, &Message::pull("", ""), &consumer).await;
+            let progress = world.hand_out(version, &Message::pull("", ""), &consumer).await;
             assert_eq!(text(&progress, "OriginalMessageId"), asked);
             assert_eq!(text(&progress, "StatusCode"), "7");
             world.ack(version, &progress, &consumer).await;
@@ -104,7 +104,7 @@ async fn a_request_reaches_its_provider_and_the_answer_who_asked_with_their_sign
             let message = message.official(&official, (NAMESPACE, "PupilResponse"));
             let taken = send(message, &provider).await;
             assert_eq!(mnemonic(&taken, "Recipient"), "IS00001");
-            let response = world.next(version, &Message::pull("", ""), &consumer).await;
+            let response = world.hand_out(version, &Message::pull("", ""), &consumer).await;
             assert_eq!(response.id(), answer);
             assert_eq!(text(&response, "MessageType"), "RESPONSE");
             assert_eq!(mnemonic(&response, "Sender"), "IS00002");
@@ -119,12 +119,12 @@ async fn a_request_reaches_its_provider_and_the_answer_who_asked_with_their_sign
 
             let refused = send(Message::ask(&id(), "", &root("PupilRequest")), &consumer).await;
             assert_eq!(refused.status, 200);
-            let request = world.next(version, &Message::take(""), &provider).await;
+            let request = world.hand_out(version, &Message::take(""), &provider).await;
             let rejected = "<t:RequestRejected><t:RejectionReasonCode>NO_DATA</t:RejectionReasonCode>\
                 <t:RejectionReasonDescription>нет</t:RejectionReasonDescription></t:RequestRejected>";
             let rejected = Message::tell(&id(), &text(&request, "ReplyTo"), rejected);
             send(rejected, &provider).await.body();
-            let rejection = world.next(version, &Message::pull("", ""), &consumer).await;
+            let rejection = world.hand_out(version, &Message::pull("", ""), &consumer).await;
             assert_eq!(text(&rejection, "RejectionReasonCode"), "NO_DATA");
             world.ack(version, &request, &provider).await;
             world.ack(version, &rejection, &consumer).await;
@@ -167,7 +167,7 @@ async fn systems_of_different_versions_understand_each_other_without_signatures_
                     .official(&official, (NAMESPACE, "PupilRequest"))
                     .by(from);
                 world.send_by(from, ask.signed(&consumer)).await.body();
-                let request = world.next(to, &Message::take(""), &provider).await;
+                let request = world.hand_out(to, &Message::take(""), &provider).await;
                 assert_eq!(request.id(), asked);
                 assert_eq!(request.files(), [("request.zip".to_owned(), asks[0].bytes.clone())]);
                 world.ack(to, &request, &provider).await;
@@ -177,7 +177,7 @@ async fn systems_of_different_versions_understand_each_other_without_signatures_
                     .official(&official, (NAMESPACE, "PupilResponse"))
                     .by(to);
                 world.send_by(to, answer.signed(&provider)).await.body();
-                let response = world.next(from, &Message::pull("", ""), &consumer).await;
+                let response = world.hand_out(from, &Message::pull("", ""), &consumer).await;
                 assert_eq!(response.files(), [("answer.zip".to_owned(), answers[0].bytes.clone())]);
                 world.ack(from, &response, &consumer).await;
                 assert_eq!(told(&request).1, told(&response).1);
@@ -196,7 +196,7 @@ async fn systems_of_different_versions_understand_each_other_without_signatures_
         // What we answer ourselves we sign in the version in which it is asked for.
         let ask = Message::ask(&id(), "", &by_snils("11223344595")).by(Version::V11);
         world.send_by(Version::V11, ask.signed(&consumer)).await.body();
-        let answer = world.next(Version::V12, &Message::pull("", ""), &consumer).await;
+        let answer = world.hand_out(Version::V12, &Message::pull("", ""), &consumer).await;
         let worth = worth([&answer]).remove(0);
         assert_eq!(worth["SenderInformationSystemSignature"]["valid"], true, "{worth}");
     })
@@ -212,7 +212,7 @@ async fn an_answer_is_taken_only_from_the_provider_for_a_request_that_waits() {
         let ask = async |name: &str, provider: &Signer| {
             let ask = Message::ask(&id(), "", &root(name));
             world.send(ask.signed(&consumer)).await.body();
-            let request = world.next(Version::V13, &Message::take(""), provider).await;
+            let request = world.hand_out(Version::V13, &Message::take(""), provider).await;
             world.ack(Version::V13, &request, provider).await;
             text(&request, "ReplyTo")
         };
@@ -220,7 +220,7 @@ async fn an_answer_is_taken_only_from_the_provider_for_a_request_that_waits() {
         let foreign = ask("OtherRequest", &other).await;
         let own = Message::ask(&id(), "", &by_snils("11223344595"));
         world.send(own.signed(&consumer)).await.body();
-        let own = text(&world.next(Version::V13, &Message::pull("", ""), &consumer).await, "To");
+        let own = text(&world.hand_out(Version::V13, &Message::pull("", ""), &consumer).await, "To");
         let refused = async |to: &str, who: &Signer| {
             let answer = Message::answer(&id(), to, &root("PupilResponse")).signed(who);
             let fault = world.send(answer).await.fault();
@@ -325,7 +325,7 @@ async fn as_much_as_is_permitted_is_taken_and_handed_out() {
     let files = [File::new("most", &vec![9; 5 << 20], &consumer)];
     let ask = Message::ask(&id(), "", &root("PupilRequest")).with(&files).signed(&consumer);
     world.send_parts(Version::V13, &ask, &files).await.body();
-    let request = world.next(Version::V13, &Message::take(""), &provider).await;
+    let request = world.hand_out(Version::V13, &Message::take(""), &provider).await;
     assert_eq!(request.files()[0].1.len(), 5 << 20);
     world.finish().await;
 }
@@ -369,7 +369,7 @@ async fn whatever_is_taken_can_be_handed_out() {
             let taken = world.send(sealed).await;
             assert_eq!(taken.status, 200, "{number}: {}", taken.xml);
             let other = if number % 2 == 0 { Version::V13 } else { Version::V11 };
-            let request = world.next(other, &Message::take(""), &provider).await;
+            let request = world.hand_out(other, &Message::take(""), &provider).await;
             assert_eq!(request.id(), taken.id(), "{number}");
             world.ack(other, &request, &provider).await;
             handed_out.push((other, request));

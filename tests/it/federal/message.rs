@@ -121,6 +121,13 @@ impl Message {
         Self::tell(id, to, told)
     }
 
+    /// A question marked as a test.
+    pub(super) fn test(id: &str, content: &str) -> Self {
+        let ask = Self::ask(id, "", content);
+        let mark = "<t:TestMessage/></t:SenderProvidedRequestData>";
+        Self { data: ask.data.replace("</t:SenderProvidedRequestData>", mark), ..ask }
+    }
+
     /// A call for the next answer.
     pub(super) fn pull(selector: &str, node: &str) -> Self {
         Self::get("GetResponseRequest", selector, node)

@@ -1,5 +1,5 @@
 //! The federal door over HTTP, on both databases: operations and their faults, the mailbox,
-//! the three questions. Every answer is checked against the schemas we publish.
+//! the questions. Every message taken and every answer is checked against the schemas we publish.
 
 mod cast;
 mod changes;
@@ -8,8 +8,12 @@ mod federation;
 mod hostile;
 mod message;
 mod peers;
+mod questions;
 mod queues;
+mod records;
 mod restart;
+mod statistics;
+mod transfers;
 mod vectors;
 mod world;
 

@@ -124,7 +124,7 @@ async fn an_answer_waits_for_the_node_that_asked_and_statistics_count_what_waits
         let empty = ask(world, &consumer, "<t:NodeID></t:NodeID>", &question).await;
         let of_one = ask(world, &consumer, one, &question).await;
         let of_two = ask(world, &consumer, two, &pupil).await;
-        let request = world.next(Version::V13, &Message::take(""), &provider).await;
+        let request = world.hand_out(Version::V13, &Message::take(""), &provider).await;
         let to = find(&request.body(), "ReplyTo").text.clone();
         let answer = Message::answer(&id(), &to, &root(PUPIL, "PupilResponse"));
         world.send(answer.signed(&provider)).await.body();
@@ -167,8 +167,9 @@ async fn an_answer_waits_for_the_node_that_asked_and_statistics_count_what_waits
 
         let pull = |node: &str| Message::pull("", node);
         let basic = |node: &str| node.replace("t:NodeID", "b:NodeID");
-        let next =
-            async |node: &str| original(&world.next(Version::V13, &pull(node), &consumer).await);
+        let next = async |node: &str| {
+            original(&world.hand_out(Version::V13, &pull(node), &consumer).await)
+        };
         assert_eq!(next(&basic(two)).await, of_two);
         assert_eq!(next(&basic(one)).await, of_one);
         assert!(world.empty(Version::V13, &pull(&basic(one)), &consumer).await);
@@ -198,7 +199,7 @@ async fn a_message_that_is_out_is_hidden_for_fifteen_minutes_and_either_confirma
         lapse(world, &first).await;
         let late = world.send(Message::ack(&first).signed(&provider)).await;
         assert_eq!(late.fault().local, "TargetMessageIsNotFound", "it went back");
-        let again = world.next(Version::V13, &Message::take(""), &provider).await;
+        let again = world.hand_out(Version::V13, &Message::take(""), &provider).await;
         assert_eq!(again.id(), first, "at the head");
 
         // The receiver did not believe our signature: the message is ignored, and gone as well.
@@ -248,7 +249,7 @@ async fn a_request_that_outlives_its_time_ends_with_a_word_of_the_exchange_to_wh
             asked.push(id);
         }
         // One is out, the others wait.
-        let out = world.next(Version::V13, &Message::take(""), &provider).await;
+        let out = world.hand_out(Version::V13, &Message::take(""), &provider).await;
         assert_eq!(out.id(), asked[0]);
         let to = find(&out.body(), "ReplyTo").text.clone();
         let past = "UPDATE mailbox_request SET end_of_life = received_at";
@@ -264,7 +265,7 @@ async fn a_request_that_outlives_its_time_ends_with_a_word_of_the_exchange_to_wh
         let mut seen = Vec::new();
         for version in Version::ALL {
             let pull = Message::pull("", "<b:NodeID>n</b:NodeID>");
-            let word = world.next(version, &pull, &consumer).await;
+            let word = world.hand_out(version, &pull, &consumer).await;
             let body = word.body();
             let status = find(&body, "AsyncProcessingStatus");
             assert_eq!(find(status, "StatusCategory").text, "requestIsRejectedBySmev");
@@ -326,7 +327,7 @@ async fn rights_are_judged_by_kind_and_system_and_what_an_operator_changes_count
         let own = world.system("IS00010", KeyKind::P256).await;
         world.kind("New", "IS00010", "urn:example:new", true).await;
         assert_eq!(fate(&fresh, &root("urn:example:new", "NewRequest")).await, "taken");
-        let request = world.next(Version::V11, &Message::take(""), &own).await;
+        let request = world.hand_out(Version::V11, &Message::take(""), &own).await;
         let body = request.body();
         assert_eq!(find(find(&body, "Sender"), "Mnemonic").text, "IS00009");
         assert!(try_find(&body, "SenderInformationSystemSignature").is_none());

@@ -32,7 +32,7 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::message::{File, Message, in_parts};
+use super::message::{File, Message, content, in_parts, new_id};
 use crate::interop::{ask_python, python};
 use crate::stack::{Flavour, create_database, drop_database, flavours};
 
@@ -191,7 +191,8 @@ impl World {
         self.admin().register_kind(kind).await.unwrap();
     }
 
-    /// Sends a message of version 1.3 and keeps the answer for the check against the schemas.
+    /// Sends a message of version 1.3 and keeps the answer for the check against the schemas, and what
+    /// was taken as well.
     pub(super) async fn send(&self, message: impl Into<Vec<u8>>) -> Answered {
         self.send_by(Version::V13, message).await
     }
@@ -219,11 +220,12 @@ impl World {
         headers: &[(&str, &str)],
         body: impl Into<Vec<u8>>,
     ) -> Answered {
+        let body: Vec<u8> = body.into();
         let mut request = self.http.post(self.url(version));
         for &(name, value) in headers {
             request = request.header(name, value);
         }
-        let response = request.body(body.into()).send().await.unwrap();
+        let response = request.body(body.clone()).send().await.unwrap();
         let status = response.status().as_u16();
         let kind = response.headers()["content-type"].to_str().unwrap();
         let parts = kind.starts_with("multipart/related");
@@ -233,9 +235,44 @@ impl World {
         }
         let xml = String::from_utf8(bytes).unwrap();
         let number = self.answers.fetch_add(1, Ordering::Relaxed);
-        let file = self.dir.path().join(format!("answers/{number:05}.xml"));
+        let answers = self.dir.path().join("answers");
+        let file = answers.join(format!("{number:05}.xml"));
         fs::write(&file, &xml).unwrap();
+        if status == 200 {
+            fs::write(answers.join(format!("{number:05}-taken.xml")), body).unwrap();
+        }
         Answered { status, xml, parts, file }
+    }
+
+    /// Asks, pulls the answer and confirms it: the content of the answer, or the refusal.
+    pub(super) async fn ask(
+        &self,
+        caller: &Signer,
+        root: &str,
+        inside: &str,
+    ) -> Result<Node, Answered> {
+        let question = content(root, inside);
+        let message = Message::ask(&new_id().to_string(), "", &question).signed(caller);
+        let taken = self.send(message).await;
+        if taken.status != 200 {
+            return Err(taken);
+        }
+        Ok(self.next(caller).await)
+    }
+
+    /// Pulls the next answer and confirms it: its content.
+    pub(super) async fn next(&self, caller: &Signer) -> Node {
+        let answer = self.send(Message::pull("", "").signed(caller)).await.body();
+        let id = &find(find(&answer, "MessageMetadata"), "MessageId").text;
+        self.send(Message::ack(id).signed(caller)).await.body();
+        find(&answer, "MessagePrimaryContent").children[0].clone()
+    }
+
+    /// Registry id of what a supplier calls so, of a kind that belongs to no supplier.
+    pub(super) async fn registered(&self, external_id: &str) -> i64 {
+        let sql = "SELECT entity_id FROM registration WHERE external_id = $1";
+        let row = self.db.query_one(sql, args![external_id]).await.unwrap().unwrap();
+        row.get(0).unwrap()
     }
 
     pub(super) async fn get(&self, path: &str) -> (u16, String) {
@@ -245,7 +282,12 @@ impl World {
     }
 
     /// Calls for the next message of a queue; it must be there.
-    pub(super) async fn next(&self, version: Version, call: &Message, signer: &Signer) -> Answered {
+    pub(super) async fn hand_out(
+        &self,
+        version: Version,
+        call: &Message,
+        signer: &Signer,
+    ) -> Answered {
         let answered = self.send_by(version, call.clone().by(version).signed(signer)).await;
         assert!(!answered.body().children.is_empty(), "the queue is empty");
         answered
@@ -332,6 +374,12 @@ pub(super) fn try_find<'n>(node: &'n Node, local: &str) -> Option<&'n Node> {
             if child.local == local { Some(child) } else { try_find(child, local) }
         },
     )
+}
+
+/// An element without the places where it stood.
+pub(super) fn plain(node: &Node) -> String {
+    let inside: String = node.children.iter().map(plain).collect();
+    format!("<{} {:?}>{}{inside}</>", node.local, node.attributes, node.text)
 }
 
 pub(super) fn validity(from_days: i64, to_days: i64) -> Validity {

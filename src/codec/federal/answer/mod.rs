@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::codec::xml::Writer;
 use crate::model::dictionary::{self, CANONICAL_VERSION};
 use crate::model::federal::transfer::Denial;
-use crate::model::federal::{Answer, Card, Entity, NAMESPACE, Redirect};
+use crate::model::federal::{Answer, Card, Entity, NAMESPACE, Redirect, Topic};
 use crate::model::record::Value;
 
 /// Writes an answer, valid by `schemas/federal/1.0`.
@@ -19,7 +19,9 @@ pub fn answer(answer: &Answer) -> String {
     match answer {
         Answer::PersonBySnils { redirects, cards } => {
             write_redirects(&mut out, redirects);
-            cards.iter().for_each(|card| write_card(&mut out, card));
+            for card in cards {
+                write_card(&mut out, card);
+            }
         }
         Answer::FindPerson(candidates) => {
             for candidate in candidates {
@@ -31,29 +33,25 @@ pub fn answer(answer: &Answer) -> String {
         Answer::ChangedSince(page) => {
             write_page(&mut out, Some(&page.next), page.more);
             out.start("Changes");
-            page.entities.iter().for_each(|entity| write_entity(&mut out, entity));
+            write_entities(&mut out, &page.entities);
             out.end();
         }
         Answer::Trajectory { redirects, trajectories } => {
             write_redirects(&mut out, redirects);
-            trajectories.iter().for_each(|one| trajectory::write(&mut out, one));
+            for one in trajectories {
+                trajectory::write(&mut out, one);
+            }
         }
         Answer::TransferRequest(done) | Answer::TransferConfirm(done) => {
             transfer::write(&mut out, done);
         }
         Answer::AssignFederalId(results) => transfer::write_assigned(&mut out, results),
         Answer::Statistics { query, table } => statistics::write_table(&mut out, query, table),
-        Answer::BuildStatistics(Ok(job)) => {
-            out.element("Status", "PROCESS").element("JobID", &job.to_string());
-        }
-        Answer::BuildStatistics(Err(denial)) => {
-            out.element("Status", "REJECT");
-            write_denial(&mut out, *denial);
-        }
+        Answer::BuildStatistics(ordered) => statistics::write_ordered(&mut out, *ordered),
         Answer::BuiltStatistics(built) => statistics::write_built(&mut out, built),
         Answer::Organisations { organisations, next } => {
             write_page(&mut out, next.as_deref(), next.is_some());
-            organisations.iter().for_each(|entity| write_entity(&mut out, entity));
+            write_entities(&mut out, organisations);
         }
         Answer::QueueStatistics => {
             write_no_data(&mut out, "нет данных: очередь на места в реестре не ведётся");
@@ -62,6 +60,16 @@ pub fn answer(answer: &Answer) -> String {
             out.element("Status", "ACCEPT").element("Time", &instant(*at));
         }
     }
+    out.finish()
+}
+
+/// What stands in the place of an answer that is a file beside the message: its id there, and how
+/// many bytes it has unpacked. Only answers that come by pages may be so long.
+pub fn attached(topic: Topic, content_id: &str, bytes: usize) -> String {
+    let mut out = Writer::new();
+    out.start(topic.response()).attribute("xmlns", NAMESPACE);
+    out.start("Attached").attribute("ContentId", content_id);
+    out.attribute("Bytes", &bytes.to_string());
     out.finish()
 }
 
@@ -79,6 +87,12 @@ fn write_card(out: &mut Writer, card: &Card) {
         write_entity(out, entity);
     }
     out.end();
+}
+
+fn write_entities(out: &mut Writer, entities: &[Entity]) {
+    for entity in entities {
+        write_entity(out, entity);
+    }
 }
 
 fn write_entity(out: &mut Writer, entity: &Entity) {

@@ -1,5 +1,7 @@
 //! Writing counts, and persons without anything to recognise them by.
 
+use uuid::Uuid;
+
 use crate::codec::federal::answer::{instant, title, write_denial};
 use crate::codec::xml::Writer;
 use crate::model::federal::statistics::{
@@ -17,6 +19,18 @@ pub(super) fn write_table(out: &mut Writer, query: &StatisticsQuery, table: &Tab
         write_cell(out, query.indicator, cell);
     }
     out.end();
+}
+
+pub(super) fn write_ordered(out: &mut Writer, ordered: Result<Uuid, Denial>) {
+    match ordered {
+        Ok(job) => {
+            out.element("Status", "PROCESS").element("JobID", &job.to_string());
+        }
+        Err(denial) => {
+            out.element("Status", "REJECT");
+            write_denial(out, denial);
+        }
+    }
 }
 
 pub(super) fn write_built(out: &mut Writer, built: &Built) {

@@ -5,7 +5,7 @@ mod person;
 mod statistics;
 mod transfer;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use uuid::Uuid;
 
 use crate::codec::node::{Flaw, Node, Sequence};
@@ -61,7 +61,7 @@ fn asked(topic: Topic, children: &mut Sequence<'_, '_>) -> Option<Question> {
 fn date(children: &mut Sequence<'_, '_>, node: &Node) -> Option<NaiveDate> {
     let written = children.filled(node, NAME)?;
     let date = (written.len() == 10).then(|| NaiveDate::parse_from_str(written, "%Y-%m-%d").ok());
-    let date = date.flatten();
+    let date = date.flatten().filter(|date| date.year() > 0);
     if date.is_none() {
         children.flaw(node.place, format!("{} — дата ГГГГ-ММ-ДД", node.local));
     }

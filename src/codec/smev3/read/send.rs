@@ -325,6 +325,9 @@ fn attachments(version: Version, parts: &mut Sequence<'_, '_>) -> Vec<Attachment
         fields.finish();
         found.extend(id.zip(bytes).map(|(id, bytes)| Attachment { id: id.to_owned(), bytes }));
     }
+    if found.len() > MOST_FILES {
+        inside.flaw(list.place, format!("Файлов не более {MOST_FILES}"));
+    }
     inside.finish();
     found
 }

@@ -1,0 +1,243 @@
+//! Files too large for a message: put into the store beforehand, bound to the message that refers to
+//! them, fetched by its receiver with a word that is handed out with the message, gone when it is
+//! confirmed. What FTP folders are in the exchange, over HTTP.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use futures_util::{Stream, StreamExt as _, stream};
+use openssl::memcmp;
+use openssl::rand::rand_bytes;
+use openssl::sha::sha256;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use super::{Desk, TakeError};
+use crate::codec::smev3::FileReference;
+use crate::codec::streebog::Streebog;
+use crate::exchange::question::QuestionError;
+use crate::model::refusal::{Refusal, RefusalCode, refusal_of};
+use crate::storage::db::{DbError, Tx};
+use crate::storage::file_store::{self, File, PIECE};
+
+/// Most bytes of the files of one message, and of those that wait for one receiver or that one
+/// sender has put and not sent.
+pub const MESSAGE_FILES: i64 = 1 << 30;
+const QUOTA: i64 = 8 << 30;
+
+/// How long a file that no message refers to is kept.
+const UNUSED: TimeDelta = TimeDelta::days(1);
+
+/// Longest id of a folder and longest name.
+const LONGEST_NAME: usize = 200;
+
+/// A word for a user, in clear: told once.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// The file.
+    pub file: File,
+    /// Who fetches it.
+    pub user: String,
+    /// With which word.
+    pub password: String,
+}
+
+/// Pieces of a file on its way to its receiver.
+pub type Content = Pin<Box<dyn Stream<Item = Result<Bytes, DbError>> + Send>>;
+
+impl Desk {
+    /// Takes a file of a system, who proves itself by its mnemonic and its word.
+    ///
+    /// # Errors
+    /// `UNAUTHORISED`, `ID_REUSED` for a folder that is there, `LIMIT_BYTES`, or what is wrong with the body.
+    pub async fn put_file(
+        &self,
+        (mnemonic, word): (&str, &str),
+        uuid: &str,
+        name: &str,
+        mut body: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    ) -> Result<File, Refusal> {
+        let account = file_store::account(self.db(), mnemonic).await.map_err(unavailable)?;
+        let right = |hash: &[u8]| memcmp::eq(&sha256(word.as_bytes()), hash);
+        let account = account.filter(|(_, hash)| hash.len() == 32 && right(hash));
+        let (system, _) = account.ok_or(RefusalCode::Unauthorised)?;
+        let plain = |text: &str| {
+            (1..=LONGEST_NAME).contains(&text.len())
+                && !text.contains(['/', '\\', '"'])
+                && !text.starts_with('.')
+                && !text.chars().any(char::is_control)
+        };
+        if !plain(uuid) || !plain(name) {
+            return Err(RefusalCode::NotFound.into());
+        }
+        let (_, put) = file_store::held(self.db(), system, system).await.map_err(unavailable)?;
+        let no = self.0.ids.one("store_file").await.map_err(unavailable)?;
+        let mut file = File {
+            uuid: uuid.to_owned(),
+            no,
+            system,
+            name: name.to_owned(),
+            bytes: 0,
+            hash: None,
+            message: None,
+        };
+        let mut tx = self.db().begin().await.map_err(unavailable)?;
+        if !file_store::begin(&mut tx, &file, self.now()).await.map_err(unavailable)? {
+            return Err(Refusal::new(RefusalCode::IdReused).detail("каталог уже занят"));
+        }
+        tx.commit().await.map_err(unavailable)?;
+        match self.fill(&mut file, QUOTA - put, &mut body).await {
+            Ok(()) => Ok(file),
+            Err(refusal) => {
+                if let Err(error) = self.forget(&file).await {
+                    tracing::warn!(%error, "what came of a broken upload is removed later");
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Writes the pieces of a file as they come, and its hash.
+    async fn fill(
+        &self,
+        file: &mut File,
+        left: i64,
+        body: &mut (impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin),
+    ) -> Result<(), Refusal> {
+        let mut hash = Streebog::new_256();
+        let (mut piece, mut place) = (Vec::with_capacity(PIECE), 0);
+        loop {
+            let next = body.next().await;
+            let ended = next.is_none();
+            if let Some(bytes) = next {
+                let bytes = bytes.map_err(|error| {
+                    refusal_of(&error).unwrap_or_else(|| RefusalCode::Truncated.into())
+                })?;
+                file.bytes += i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+                if file.bytes > MESSAGE_FILES.min(left) {
+                    return Err(RefusalCode::LimitBytes.into());
+                }
+                hash.update(&bytes);
+                piece.extend_from_slice(&bytes);
+            }
+            while piece.len() >= PIECE || (ended && !piece.is_empty()) {
+                let rest = piece.split_off(piece.len().min(PIECE));
+                let full = std::mem::replace(&mut piece, rest);
+                let mut tx = self.db().begin().await.map_err(unavailable)?;
+                file_store::add(&mut tx, file.no, place, full).await.map_err(unavailable)?;
+                tx.commit().await.map_err(unavailable)?;
+                place += 1;
+            }
+            if ended {
+                break;
+            }
+        }
+        let hash = hash.finish();
+        let mut tx = self.db().begin().await.map_err(unavailable)?;
+        file_store::complete(&mut tx, file.no, hash.clone()).await.map_err(unavailable)?;
+        tx.commit().await.map_err(unavailable)?;
+        file.hash = Some(hash);
+        Ok(())
+    }
+
+    async fn forget(&self, file: &File) -> Result<(), DbError> {
+        let mut tx = self.db().begin().await?;
+        file_store::remove_one(&mut tx, &file.uuid, file.no).await?;
+        tx.commit().await
+    }
+
+    /// The file in a folder for the user to whom it was handed out.
+    ///
+    /// # Errors
+    /// `UNAUTHORISED`; `NOT_FOUND` for another name.
+    pub async fn fetch_file(
+        &self,
+        (user, word): (&str, &str),
+        uuid: &str,
+        name: &str,
+    ) -> Result<(File, Content), Refusal> {
+        let hash = file_store::pass(self.db(), uuid, user).await.map_err(unavailable)?;
+        let right = |hash: &Vec<u8>| hash.len() == 32 && memcmp::eq(&sha256(word.as_bytes()), hash);
+        hash.filter(right).ok_or(RefusalCode::Unauthorised)?;
+        let file = file_store::find(self.db(), uuid).await.map_err(unavailable)?;
+        let file = file.filter(|file| file.name == name).ok_or(RefusalCode::NotFound)?;
+        let (db, no) = (self.db().clone(), file.no);
+        let content = stream::try_unfold((db, 0), move |(db, place)| async move {
+            let piece = file_store::piece(&db, no, place).await?;
+            Ok(piece.map(|piece| (Bytes::from(piece), (db, place + 1))))
+        });
+        Ok((file, Box::pin(content)))
+    }
+
+    /// Judges the files that a message refers to: there, complete, the sender's own, free, with the
+    /// hashes that the message states, and not too many bytes for it or for its receiver.
+    ///
+    /// # Errors
+    /// [`TakeError::Files`], [`TakeError::FileBytes`], [`TakeError::Quota`].
+    pub(super) async fn judge_files(
+        &self,
+        sender: i64,
+        receiver: i64,
+        references: &[FileReference],
+    ) -> Result<Vec<String>, TakeError> {
+        let mut real = 0;
+        for reference in references {
+            let file = file_store::find(self.db(), &reference.uuid).await?;
+            let file = file.filter(|file| file.system == sender && file.message.is_none());
+            let file = file.ok_or(TakeError::Files)?;
+            let stated = STANDARD.decode(reference.hash.trim()).ok();
+            if file.hash.is_none() || file.hash != stated {
+                return Err(TakeError::Files);
+            }
+            real += file.bytes;
+        }
+        if real > MESSAGE_FILES {
+            return Err(TakeError::FileBytes { permitted: MESSAGE_FILES, real });
+        }
+        if !references.is_empty() {
+            let (waiting, _) = file_store::held(self.db(), receiver, sender).await?;
+            let remained = (QUOTA - waiting).max(0);
+            if real > remained {
+                return Err(TakeError::Quota { remained, real });
+            }
+        }
+        Ok(references.iter().map(|reference| reference.uuid.clone()).collect())
+    }
+
+    /// Lets the receiver of a message fetch its files.
+    pub(super) async fn allow_files(
+        &self,
+        tx: &mut Tx,
+        files: Vec<File>,
+    ) -> Result<Vec<Pass>, TakeError> {
+        let mut passes = Vec::with_capacity(files.len());
+        for file in files {
+            let word = || -> Result<String, QuestionError> {
+                let mut random = [0; 24];
+                rand_bytes(&mut random)?;
+                Ok(URL_SAFE_NO_PAD.encode(random))
+            };
+            let (user, password) = (word()?, word()?);
+            let hash = sha256(password.as_bytes()).to_vec();
+            file_store::allow(tx, &file.uuid, &user, hash).await?;
+            passes.push(Pass { file, user, password });
+        }
+        Ok(passes)
+    }
+
+    /// Removes files that nobody sent.
+    pub(super) async fn remove_unused_files(&self) -> Result<usize, DbError> {
+        let mut tx = self.db().begin().await?;
+        let removed = file_store::remove_unused(&mut tx, self.now() - UNUSED).await?;
+        tx.commit().await?;
+        Ok(removed)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unavailable(error: DbError) -> Refusal {
+    tracing::error!(%error, "the store of files does not answer");
+    RefusalCode::StoreUnavailable.into()
+}

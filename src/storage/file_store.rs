@@ -1,0 +1,231 @@
+//! The store of files that are too large for a message: folders with one file each, in pieces.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::args;
+use crate::storage::db::{Db, DbError, Row, Tx};
+use crate::storage::mailbox::LEASE_SECONDS;
+
+/// Longest piece of a file, in bytes.
+pub const PIECE: usize = 1 << 20;
+
+/// A file in the store.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Id of its folder.
+    pub uuid: String,
+    /// Under which its pieces are.
+    pub no: i64,
+    /// Who put it there.
+    pub system: i64,
+    /// Its name.
+    pub name: String,
+    /// Its length, in bytes.
+    pub bytes: i64,
+    /// Its Streebog hash of 256 bits; none while it is not complete.
+    pub hash: Option<Vec<u8>>,
+    /// The message that refers to it.
+    pub message: Option<Uuid>,
+}
+
+const FILE: &str = "SELECT uuid, no, system_id, name, size_bytes, hash, message_id FROM store_file";
+
+fn read(row: &Row) -> Result<File, DbError> {
+    Ok(File {
+        uuid: row.get(0)?,
+        no: row.get(1)?,
+        system: row.get(2)?,
+        name: row.get(3)?,
+        bytes: row.get(4)?,
+        hash: row.get(5)?,
+        message: row.get(6)?,
+    })
+}
+
+/// Keeps the hash of the word by which a system may put files.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn set_account(
+    tx: &mut Tx,
+    system: i64,
+    password_sha256: Vec<u8>,
+    at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let sql = "INSERT INTO store_account (system_id, password_sha256, issued_at) \
+        VALUES ($1, $2, $3) ON CONFLICT (system_id) DO UPDATE \
+        SET password_sha256 = excluded.password_sha256, issued_at = excluded.issued_at";
+    tx.execute(sql, args![system, password_sha256, at]).await.map(|_| ())
+}
+
+/// The system of this mnemonic that is not blocked, with the hash of its word.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn account(db: &Db, mnemonic: &str) -> Result<Option<(i64, Vec<u8>)>, DbError> {
+    let sql = "SELECT a.system_id, a.password_sha256 FROM store_account a \
+        JOIN federal_system s ON s.id = a.system_id WHERE s.mnemonic = $1 AND s.status = 'active'";
+    let row = db.query_one(sql, args![mnemonic]).await?;
+    row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
+}
+
+/// Begins a file; false when its folder is there already.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn begin(tx: &mut Tx, file: &File, at: DateTime<Utc>) -> Result<bool, DbError> {
+    let sql = "INSERT INTO store_file (uuid, no, system_id, name, size_bytes, uploaded_at) \
+        VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (uuid) DO NOTHING";
+    let (uuid, name) = (file.uuid.as_str(), file.name.as_str());
+    Ok(tx.execute(sql, args![uuid, file.no, file.system, name, at]).await? == 1)
+}
+
+/// Adds a piece.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn add(tx: &mut Tx, no: i64, place: i64, piece: Vec<u8>) -> Result<(), DbError> {
+    let size = i64::try_from(piece.len()).unwrap_or(i64::MAX);
+    let sql = "INSERT INTO store_part (no, place, content) VALUES ($1, $2, $3)";
+    tx.execute(sql, args![no, place, piece]).await?;
+    let sql = "UPDATE store_file SET size_bytes = size_bytes + $2 WHERE no = $1";
+    tx.execute(sql, args![no, size]).await.map(|_| ())
+}
+
+/// Says that a file is complete.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn complete(tx: &mut Tx, no: i64, hash: Vec<u8>) -> Result<(), DbError> {
+    let sql = "UPDATE store_file SET hash = $2 WHERE no = $1";
+    tx.execute(sql, args![no, hash]).await.map(|_| ())
+}
+
+/// The file in a folder.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn find(db: &Db, uuid: &str) -> Result<Option<File>, DbError> {
+    let row = db.query_one(&format!("{FILE} WHERE uuid = $1"), args![uuid]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Files of a message, in the order of their upload.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn of_message(tx: &mut Tx, message: Uuid) -> Result<Vec<File>, DbError> {
+    let sql = format!("{FILE} WHERE message_id = $1 ORDER BY no");
+    tx.query(&sql, args![message]).await?.iter().map(read).collect()
+}
+
+/// A piece of a file; none behind the last.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn piece(db: &Db, no: i64, place: i64) -> Result<Option<Vec<u8>>, DbError> {
+    let sql = "SELECT content FROM store_part WHERE no = $1 AND place = $2";
+    db.query_one(sql, args![no, place]).await?.map(|row| row.get(0)).transpose()
+}
+
+/// Binds complete files of a system to a message; says how many were free.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn bind(
+    tx: &mut Tx,
+    system: i64,
+    message: Uuid,
+    folders: &[String],
+) -> Result<usize, DbError> {
+    let mut bound = 0;
+    for uuid in folders {
+        let sql = "UPDATE store_file SET message_id = $3 WHERE uuid = $1 AND system_id = $2 \
+            AND message_id IS NULL AND hash IS NOT NULL";
+        bound += usize::from(tx.execute(sql, args![uuid.as_str(), system, message]).await? == 1);
+    }
+    Ok(bound)
+}
+
+/// Bytes of files that wait for a receiver, and of those that a sender has put and not sent.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn held(db: &Db, receiver: i64, sender: i64) -> Result<(i64, i64), DbError> {
+    let sql = "SELECT (SELECT coalesce(sum(f.size_bytes), 0) FROM store_file f \
+        JOIN mailbox_message m ON m.message_id = f.message_id \
+        WHERE m.system_id = $1 AND m.acknowledged_at IS NULL), \
+        (SELECT coalesce(sum(size_bytes), 0) FROM store_file \
+        WHERE system_id = $2 AND message_id IS NULL)";
+    let row = db.query_one(sql, args![receiver, sender]).await?;
+    let number = |row: &Row, at| row.get::<i64>(at);
+    row.map_or(Ok((0, 0)), |row| Ok((number(&row, 0)?, number(&row, 1)?)))
+}
+
+/// Lets a file be fetched until the lease of its message ends.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn allow(
+    tx: &mut Tx,
+    uuid: &str,
+    user: &str,
+    password_sha256: Vec<u8>,
+) -> Result<(), DbError> {
+    let sql = format!(
+        "INSERT INTO store_pass (user_name, uuid, password_sha256, valid_until) \
+         VALUES ($1, $2, $3, {})",
+        tx.after_sql(LEASE_SECONDS)
+    );
+    tx.execute(&sql, args![user, uuid, password_sha256]).await.map(|_| ())
+}
+
+/// The hash of the word by which this user may fetch this file now.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn pass(db: &Db, uuid: &str, user: &str) -> Result<Option<Vec<u8>>, DbError> {
+    let sql = format!(
+        "SELECT password_sha256 FROM store_pass \
+         WHERE user_name = $1 AND uuid = $2 AND valid_until > {}",
+        db.now_sql()
+    );
+    db.query_one(&sql, args![user, uuid]).await?.map(|row| row.get(0)).transpose()
+}
+
+/// Removes the files of a message, with all that leads to them.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn remove(tx: &mut Tx, message: Uuid) -> Result<(), DbError> {
+    for file in of_message(tx, message).await? {
+        remove_one(tx, &file.uuid, file.no).await?;
+    }
+    Ok(())
+}
+
+/// Removes files that were put before an instant and never sent; says how many.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn remove_unused(tx: &mut Tx, before: DateTime<Utc>) -> Result<usize, DbError> {
+    let sql = "SELECT uuid, no FROM store_file WHERE message_id IS NULL AND uploaded_at < $1 \
+        ORDER BY uploaded_at LIMIT 100";
+    let rows = tx.query(sql, args![before]).await?;
+    for row in &rows {
+        let (uuid, no): (String, i64) = (row.get(0)?, row.get(1)?);
+        remove_one(tx, &uuid, no).await?;
+    }
+    Ok(rows.len())
+}
+
+/// Removes a file whose upload broke off.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn remove_one(tx: &mut Tx, uuid: &str, no: i64) -> Result<(), DbError> {
+    tx.execute("DELETE FROM store_pass WHERE uuid = $1", args![uuid]).await?;
+    tx.execute("DELETE FROM store_part WHERE no = $1", args![no]).await?;
+    tx.execute("DELETE FROM store_file WHERE no = $1", args![no]).await.map(|_| ())
+}
