@@ -33,6 +33,15 @@ fn sound_only() -> SqlitePoolOptions {
     })
 }
 
+/// Lets a transaction begin on a task of its own, whether or not the caller stays. Broken off when it has
+/// been sent and not yet answered, the driver's BEGIN leaves a connection in a transaction of which
+/// the driver knows nothing: whoever has it next works in the past, and may not begin to read.
+async fn whole<T: Send + 'static>(
+    begin: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+) -> Result<T, sqlx::Error> {
+    tokio::spawn(begin).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+}
+
 /// A database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Db {
@@ -103,7 +112,10 @@ impl Db {
     /// [`DbError::Unavailable`].
     pub async fn begin(&self) -> Result<Tx, DbError> {
         Ok(match self {
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => {
+                let pool = pool.clone();
+                Tx::Postgres(whole(async move { pool.begin().await }).await?)
+            }
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
         })
     }
@@ -115,9 +127,11 @@ impl Db {
     /// [`DbError::Unavailable`].
     pub async fn begin_read(&self) -> Result<Tx, DbError> {
         Ok(match self {
-            Self::Postgres(pool) => Tx::Postgres(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
-            ),
+            Self::Postgres(pool) => {
+                let pool = pool.clone();
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Tx::Postgres(whole(async move { pool.begin_with(begin).await }).await?)
+            }
             Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
         })
     }

@@ -20,21 +20,22 @@ use crate::stack::{Flavour, Ground, drop_database, flavours, header, package, pe
 const SENDERS: usize = 3;
 
 /// A process of the service that is started again whenever it was killed.
-struct Role {
+pub(crate) struct Role {
     roles: &'static str,
-    port: u16,
+    pub(crate) port: u16,
     child: Child,
 }
 
-struct Site {
-    data: std::path::PathBuf,
-    database_url: String,
-    broker_url: Option<String>,
-    prefix: String,
+/// What processes of the service share.
+pub(crate) struct Site {
+    pub(crate) data: std::path::PathBuf,
+    pub(crate) database_url: String,
+    pub(crate) broker_url: Option<String>,
+    pub(crate) prefix: String,
 }
 
 impl Site {
-    fn start(&self, roles: &'static str, port: u16) -> Role {
+    pub(crate) fn start(&self, roles: &'static str, port: u16) -> Role {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kontingent"));
         command
             .args(["serve", "--roles", roles])
@@ -53,10 +54,19 @@ impl Site {
         Role { roles, port, child: command.spawn().unwrap() }
     }
 
-    fn kill(&self, role: &mut Role) {
+    /// Kills a process and starts it again.
+    pub(crate) fn kill(&self, role: &mut Role) {
         role.child.kill().unwrap();
         role.child.wait().unwrap();
         *role = self.start(role.roles, role.port);
+    }
+}
+
+impl Role {
+    /// Kills the process for good.
+    pub(crate) fn end(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
@@ -65,7 +75,7 @@ fn log(data: &Path) -> Stdio {
     file.unwrap().into()
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -110,10 +120,7 @@ async fn killing_any_process_at_any_point_loses_and_doubles_nothing() {
         }
         let packages = i64::try_from(sent.load(Ordering::SeqCst)).unwrap();
         settle(&ground, packages).await;
-        for mut role in roles {
-            role.child.kill().unwrap();
-            role.child.wait().unwrap();
-        }
+        roles.into_iter().for_each(Role::end);
         assert_at_rest(&ground.db, packages).await;
         let row = ground.db.query_one("SELECT count(*) FROM person", vec![]).await.unwrap();
         assert_eq!(row.unwrap().get::<i64>(0).unwrap(), packages * 20, "{flavour:?}");

@@ -1,6 +1,7 @@
 //! GetChangedSince: a copy built from it alone equals the registry, whoever writes meanwhile.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -157,7 +158,7 @@ async fn registry(world: &World) -> Copy {
     }
     let page = Page { entities: all, next: String::new(), more: false };
     let xml = soap::envelope(&federal::answer(&Answer::ChangedSince(page)));
-    entities(&Answered { status: 200, xml }.body())
+    entities(&Answered { status: 200, xml, parts: false, file: PathBuf::new() }.body())
 }
 
 /// One supplier's packages, applied one after another.

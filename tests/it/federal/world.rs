@@ -2,16 +2,21 @@
 //! a registry to write to.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kontingent::app::service::{Roles, Service};
 use kontingent::args;
+use kontingent::codec::mtom;
 use kontingent::codec::node::Node;
+use kontingent::codec::smev3::Version;
 use kontingent::codec::soap::Envelope;
 use kontingent::codec::xml::Limits;
 use kontingent::config::Config;
-use kontingent::exchange::admin::Admin;
+use kontingent::exchange::admin::{Admin, NewKind};
 use kontingent::model::clock::Clock;
 use kontingent::model::kind::Kind;
 use kontingent::normalise::identity_document::document_key;
@@ -24,16 +29,17 @@ use kontingent::trust::authority::{Authority, Issued, KeyKind, Request, Usage, V
 use kontingent::trust::certificate::Facts;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::message::{Message, content, new_id};
-use crate::interop::python;
+use super::message::{File, Message, content, in_parts, new_id};
+use crate::interop::{ask_python, python};
 use crate::stack::{Flavour, create_database, drop_database, flavours};
 
 /// A running door.
 pub(super) struct World {
     service: Service,
-    database_url: String,
+    pub(super) database_url: String,
     pub(super) db: Db,
     pub(super) ids: Ids,
     pub(super) authority: Authority,
@@ -47,6 +53,22 @@ pub(super) struct World {
 pub(super) struct Answered {
     pub(super) status: u16,
     pub(super) xml: String,
+    /// It came in parts.
+    pub(super) parts: bool,
+    /// Where it is kept.
+    pub(super) file: PathBuf,
+}
+
+/// Limits of messages that others accepted: files are one text, and they stand deep.
+pub(super) fn roomy() -> Limits {
+    Limits {
+        depth: 128,
+        namespaces: 200,
+        namespaces_in_scope: 400,
+        text: 64 << 20,
+        instructions: 10,
+        ..Limits::default()
+    }
 }
 
 /// A test on SQLite, and on PostgreSQL when there is one.
@@ -60,14 +82,24 @@ pub(super) async fn on_both<F: AsyncFn(&World)>(test: F) {
 
 impl World {
     pub(super) async fn start(flavour: Flavour) -> Self {
+        Self::start_with(flavour, Clock::System, |_| {}).await
+    }
+
+    /// The same by another clock and configuration.
+    pub(super) async fn start_with(
+        flavour: Flavour,
+        clock: Clock,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         let mut config = Config::embedded(dir.path().to_owned());
         if flavour == Flavour::Production {
             config.database.url = Some(create_database().await);
         }
+        change(&mut config);
         let database_url = config.database_url().unwrap();
         let roles = Roles { gateway: false, worker: false, federal: true, web: false };
-        let service = Service::start(&config, roles, Clock::System).await.unwrap();
+        let service = Service::start(&config, roles, clock).await.unwrap();
         let db = service.exchange().db().clone();
         let ids = service.exchange().ids().clone();
         let mut random = StdRng::seed_from_u64(1);
@@ -90,9 +122,14 @@ impl World {
     }
 
     /// Checks every answer against the schemas, then stops the door.
-    async fn finish(self) {
+    pub(super) async fn finish(self) {
         let answers = self.dir.path().join("answers");
         python("validate_smev.py", &[answers.to_str().unwrap()]);
+        self.finish_without_answers().await;
+    }
+
+    /// Stops the door.
+    pub(super) async fn finish_without_answers(self) {
         self.service.stop().await;
         drop_database(&self.database_url).await;
     }
@@ -101,8 +138,12 @@ impl World {
         Admin::new(self.db.clone(), Clock::System, "test".to_owned())
     }
 
-    pub(super) fn url(&self) -> String {
-        format!("http://{}/ws/smev/1.3", self.service.address)
+    pub(super) fn url(&self, version: Version) -> String {
+        format!("{}/ws/smev/{}", self.address(), version.as_str())
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("http://{}", self.service.address)
     }
 
     pub(super) fn issue(&self, name: &str, key: KeyKind, validity: Validity) -> Issued {
@@ -120,26 +161,87 @@ impl World {
 
     pub(super) async fn register(&self, mnemonic: &str, issued: &Issued) {
         let facts = Facts::read(&issued.certificate_der().unwrap()).unwrap();
-        let name = format!("Система {mnemonic}");
-        let system = Described { mnemonic, name: &name, vip: false, asks: true };
-        self.admin().register_system(system, &facts).await.unwrap();
+        self.enrol(mnemonic, &facts).await;
     }
 
-    /// Sends a message and keeps the answer for the check against the schemas, and what was taken
-    /// as well.
+    /// Registers a system by its certificate.
+    pub(super) async fn enrol(&self, mnemonic: &str, facts: &Facts) {
+        self.describe(Described { mnemonic, name: "", vip: false, asks: true }, facts).await;
+    }
+
+    /// Registers a system, named after its mnemonic.
+    pub(super) async fn describe(&self, system: Described<'_>, facts: &Facts) {
+        let name = format!("Система {}", system.mnemonic);
+        let system = Described { name: &name, ..system };
+        self.admin().register_system(system, facts).await.unwrap();
+    }
+
+    /// Registers a kind of messages whose roots are `<code>Request` and `<code>Response`.
+    pub(super) async fn kind(&self, code: &str, provider: &str, namespace: &str, open: bool) {
+        let (request, response) = (format!("{code}Request"), format!("{code}Response"));
+        let kind = NewKind {
+            code,
+            title: code,
+            provider,
+            namespace,
+            request: &request,
+            response: &response,
+            open_to_all: open,
+        };
+        self.admin().register_kind(kind).await.unwrap();
+    }
+
+    /// Sends a message of version 1.3 and keeps the answer for the check against the schemas, and what
+    /// was taken as well.
     pub(super) async fn send(&self, message: impl Into<Vec<u8>>) -> Answered {
-        let message: Vec<u8> = message.into();
-        let request = self.http.post(self.url()).header("content-type", "text/xml; charset=utf-8");
-        let response = request.body(message.clone()).send().await.unwrap();
+        self.send_by(Version::V13, message).await
+    }
+
+    /// Sends a message of a version.
+    pub(super) async fn send_by(&self, version: Version, message: impl Into<Vec<u8>>) -> Answered {
+        self.post(version, &[("content-type", "text/xml; charset=utf-8")], message).await
+    }
+
+    /// Sends a message whose files are parts of their own.
+    pub(super) async fn send_parts(
+        &self,
+        version: Version,
+        message: &str,
+        files: &[File],
+    ) -> Answered {
+        let (kind, body) = in_parts(message, files);
+        self.post(version, &[("content-type", &kind)], body).await
+    }
+
+    /// Sends anything with these headers. What comes in parts is put together again.
+    pub(super) async fn post(
+        &self,
+        version: Version,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answered {
+        let body: Vec<u8> = body.into();
+        let mut request = self.http.post(self.url(version));
+        for &(name, value) in headers {
+            request = request.header(name, value);
+        }
+        let response = request.body(body.clone()).send().await.unwrap();
         let status = response.status().as_u16();
-        let xml = response.text().await.unwrap();
+        let kind = response.headers()["content-type"].to_str().unwrap();
+        let parts = kind.starts_with("multipart/related");
+        let mut bytes = response.bytes().await.unwrap().to_vec();
+        if parts {
+            bytes = mtom::saved(bytes, roomy(), 64 << 20).unwrap();
+        }
+        let xml = String::from_utf8(bytes).unwrap();
         let number = self.answers.fetch_add(1, Ordering::Relaxed);
         let answers = self.dir.path().join("answers");
-        fs::write(answers.join(format!("{number:05}.xml")), &xml).unwrap();
+        let file = answers.join(format!("{number:05}.xml"));
+        fs::write(&file, &xml).unwrap();
         if status == 200 {
-            fs::write(answers.join(format!("{number:05}-taken.xml")), message).unwrap();
+            fs::write(answers.join(format!("{number:05}-taken.xml")), body).unwrap();
         }
-        Answered { status, xml }
+        Answered { status, xml, parts, file }
     }
 
     /// Asks, pulls the answer and confirms it: the content of the answer, or the refusal.
@@ -179,6 +281,30 @@ impl World {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
+    /// Calls for the next message of a queue; it must be there.
+    pub(super) async fn hand_out(
+        &self,
+        version: Version,
+        call: &Message,
+        signer: &Signer,
+    ) -> Answered {
+        let answered = self.send_by(version, call.clone().by(version).signed(signer)).await;
+        assert!(!answered.body().children.is_empty(), "the queue is empty");
+        answered
+    }
+
+    /// Whether nothing waits in a queue.
+    pub(super) async fn empty(&self, version: Version, call: &Message, signer: &Signer) -> bool {
+        let call = call.clone().by(version).signed(signer);
+        self.send_by(version, call).await.body().children.is_empty()
+    }
+
+    /// Confirms a message.
+    pub(super) async fn ack(&self, version: Version, answered: &Answered, signer: &Signer) {
+        let ack = Message::ack(&answered.id()).by(version).signed(signer);
+        assert_eq!(self.send_by(version, ack).await.body().local, "AckResponse");
+    }
+
     /// First column of the first row.
     pub(super) async fn count(&self, sql: &str) -> i64 {
         self.db.query_one(sql, vec![]).await.unwrap().unwrap().get(0).unwrap()
@@ -194,18 +320,46 @@ impl Answered {
 
     /// The element in the detail of a fault, with its name.
     pub(super) fn fault(&self) -> Node {
+        find(&self.soap_fault(), "detail").children[0].clone()
+    }
+
+    /// A fault, of ours or of SOAP.
+    pub(super) fn soap_fault(&self) -> Node {
         assert_eq!(self.status, 500, "{}", self.xml);
         let fault = self.element();
         assert_eq!(fault.local, "Fault");
-        find(&fault, "detail").children[0].clone()
+        fault
+    }
+
+    /// Id of the message in an answer to Get*, which must not be empty.
+    pub(super) fn id(&self) -> String {
+        find(find(&self.body(), "MessageMetadata"), "MessageId").text.clone()
+    }
+
+    /// Files in a message, put together again.
+    pub(super) fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let body = self.body();
+        let Some(list) = try_find(&body, "AttachmentContentList") else { return Vec::new() };
+        let file = |node: &Node| {
+            let bytes = STANDARD.decode(&find(node, "Content").text).unwrap();
+            (find(node, "Id").text.clone(), bytes)
+        };
+        list.children.iter().map(file).collect()
     }
 
     fn element(&self) -> Node {
-        let mut envelope = Envelope::open(self.xml.as_bytes(), Limits::default(), &[]).unwrap();
+        let mut envelope = Envelope::open(self.xml.as_bytes(), roomy(), &[]).unwrap();
         let (namespace, local) = envelope.operation();
         let (namespace, local) = (namespace.to_owned(), local.to_owned());
         Node::rest(envelope.reader(), &namespace, &local).unwrap()
     }
+}
+
+/// What another verifier says of each signature of messages, by the name of its holder.
+pub(super) fn worth<'a>(messages: impl IntoIterator<Item = &'a Answered>) -> Vec<Value> {
+    let files = messages.into_iter().map(|message| message.file.to_str().unwrap());
+    let arguments: Vec<&str> = std::iter::once("verify").chain(files).collect();
+    serde_json::from_slice(&ask_python("smev_sign.py", &arguments, b"")).unwrap()
 }
 
 /// The first element of this name below.

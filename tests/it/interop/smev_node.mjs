@@ -138,8 +138,7 @@ function fault({ faultcode, faultstring, detail }) {
   };
 }
 
-async function main() {
-  const ask = JSON.parse(readFileSync(0, "utf8"));
+async function call(ask) {
   const client = await soap.createClientAsync(`${ask.url}?wsdl`, { parseReponseAttachments: true });
   const namespace = client.wsdl.definitions.$targetNamespace;
   if (namespace !== `urn://x-artefacts-smev-gov-ru/services/message-exchange/${ask.version}`) throw Error(namespace);
@@ -174,7 +173,10 @@ async function main() {
     else if (told.http >= 400) told.error = client.lastResponse;
     else throw error;
   }
-  console.log(JSON.stringify(told));
+  return told;
 }
 
-await main();
+const asks = JSON.parse(readFileSync(0, "utf8"));
+const told = [];
+for (const ask of [asks].flat()) told.push(await call(ask));
+console.log(JSON.stringify(Array.isArray(asks) ? told : told[0]));

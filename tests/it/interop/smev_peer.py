@@ -1,6 +1,7 @@
 """A foreign information system in Python: zeep builds every message of SMEV 3 from our WSDL and reads the answers.
 
-Reads one JSON object from standard input, calls one operation, prints one JSON object. smev_node.mjs does the same.
+Reads one JSON object from standard input, calls one operation, prints one JSON object; of an array, the same for each
+in turn, as an array. smev_node.mjs does the same.
 
 In:
   url          the service; its description is at url?wsdl
@@ -238,8 +239,7 @@ def fault(client, raised):
     }
 
 
-def main():
-    ask = json.load(sys.stdin)
+def call(ask):
     transport, signatures = Transport(ask), Signatures(ask)
     client = zeep.Client(ask["url"] + "?wsdl", transport=transport, wsse=signatures)
     namespace = etree.QName(client.service._binding.name).namespace
@@ -267,6 +267,12 @@ def main():
         told["signatures"] = smev_sign.verify_all(signatures.answer)
         holders = smev_sign.named(signatures.answer, ["MessagePrimaryContent"])
         told["content"] = next((holder[0] for holder in holders), None)
+    return told
+
+
+def main():
+    asks = json.load(sys.stdin)
+    told = [call(ask) for ask in asks] if isinstance(asks, list) else call(asks)
     print(json.dumps(told, default=plain, ensure_ascii=False))
 
 

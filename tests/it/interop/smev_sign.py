@@ -3,6 +3,7 @@ mathematics are those of `cryptography` or, for GOST R 34.10-2012, of OpenSSL's 
 
 smev_sign.py sign KEY.pem CERTIFICATE.pem <ENVELOPE   prints the envelope with CallerInformationSystemSignature
 smev_sign.py verify <ENVELOPE                         prints JSON: what each signature in the envelope is worth
+smev_sign.py verify ENVELOPE…                         the same of each, as an array
 smev_sign.py vectors FOLDER                           compares the transform with every FOLDER/x.in.xml and x.out.xml
 """
 
@@ -340,6 +341,8 @@ if __name__ == "__main__":
             sys.stdout.buffer.write(etree.tostring(signed, encoding="utf-8", xml_declaration=True))
         case ["verify"]:
             print(json.dumps(verify_all(parse(sys.stdin.buffer.read()))))
+        case ["verify", *files]:
+            print(json.dumps([verify_all(parse(pathlib.Path(file).read_bytes())) for file in files]))
         case ["vectors", folder]:
             sys.exit(vectors(folder))
         case _:

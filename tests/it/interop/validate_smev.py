@@ -28,7 +28,7 @@ def check(by, element, path):
     global wrong, checked
     checked += 1
     # A document of its own: the validator judges roots.
-    alone = etree.fromstring(etree.tostring(element))
+    alone = etree.fromstring(etree.tostring(element, encoding="utf-8"))
     if not by.validate(alone):
         wrong += 1
         print(path, by.error_log.last_error)

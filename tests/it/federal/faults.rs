@@ -1,0 +1,433 @@
+//! Every fault that the description of an operation declares, by real input, on every version: its
+//! element, its namespace, its wording. What we never say is written once, and valid.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kontingent::args;
+use kontingent::codec::node::Node;
+use kontingent::codec::smev3::{Fault, Version};
+use kontingent::codec::xml::Limits;
+use kontingent::model::clock::Clock;
+use kontingent::trust::certificate::Facts;
+use uuid::Uuid;
+
+use super::cast::{Cast, NAMESPACE, PUPIL, id, operations, root};
+use super::message::{File, Message, by_snils, headers, selector};
+use super::world::{Answered, World, find, try_find};
+use crate::interop::python;
+use crate::stack::Flavour;
+
+/// Declared, and nothing in this exchange leads to it: we judge no transaction codes and no rights of
+/// officials, have no store with quotas, and GetStatus has no selector.
+const NEVER: [(&str, &str); 5] = [
+    ("SendRequest", "TransactionCodeInvalid"),
+    ("SendRequest", "QuoteLimitExceeded"),
+    ("SendResponse", "QuoteLimitExceeded"),
+    ("SendRequest", "PersonalAccessDenied"),
+    ("GetStatus", "UnknownMessageType"),
+];
+
+/// A message and the fault that it must get.
+pub(super) struct Case {
+    operation: &'static str,
+    fault: &'static str,
+    /// What it says of a signature.
+    reason: &'static str,
+    /// How the description begins.
+    said: String,
+    body: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_declared_fault_is_told_on_every_version_in_the_words_of_the_recommendations() {
+    let world = World::start(Flavour::Embedded).await;
+    let cast = Cast::gather(&world).await;
+    let (mut provoked, mut address) = (BTreeSet::new(), String::new());
+    for version in Version::ALL {
+        let to = cast.reply_to(&world, version, &cast.consumer).await;
+        let full = cast.reply_to(&world, version, &cast.full).await;
+        if version == Version::V11 {
+            fill(&world, "IS00004").await;
+        }
+        let mut cases = of_signatures(&cast, version, &to);
+        cases.extend(of_sending(&cast, version));
+        cases.extend(of_answering(&cast, version, &to, &full));
+        cases.extend(of_queues(&cast, version));
+        cases.extend(of_files(&cast, version, &to));
+        for case in cases {
+            let answered = world.send_by(version, case.body.clone()).await;
+            judge(&case, version, &answered);
+            if !case.fault.is_empty() {
+                provoked.insert((version, case.operation.to_owned(), case.fault.to_owned()));
+            }
+        }
+        address = to;
+    }
+    let mut warm = 0;
+    world.db.close().await;
+    for version in Version::ALL {
+        for (message, signer) in operations(&cast, version, &address) {
+            let answered = world.send_by(version, message.signed(signer)).await;
+            // Nothing is ever told by GetStatus: it needs no database while we know who asks.
+            if message.operation() == "GetStatus" {
+                assert!(answered.body().children.is_empty());
+            } else {
+                judge(&failure(&message), version, &answered);
+                warm += 1;
+            }
+            // Without knowing who asks it does: see `restart`.
+            let told = (version, message.operation().to_owned(), "SMEVFailure".to_owned());
+            provoked.insert(told);
+        }
+    }
+    assert_eq!(warm, 17);
+    for version in Version::ALL {
+        let declared = declared(&world, version).await;
+        let mut left = declared.clone();
+        for (_, operation, fault) in provoked.iter().filter(|told| told.0 == version) {
+            let known = left.remove(&(operation.clone(), fault.clone()));
+            // What МР says in words and the WSDL does not.
+            let known = known || (operation == "SendResponse" && fault == "AccessDenied");
+            assert!(known, "{version:?} {operation} {fault} is not declared");
+        }
+        let never = NEVER.map(|(operation, fault)| (operation.to_owned(), fault.to_owned()));
+        let never: BTreeSet<_> = never.into_iter().filter(|pair| declared.contains(pair)).collect();
+        assert_eq!(left, never, "{version:?}");
+    }
+    world.finish().await;
+}
+
+/// Faults of signatures, senders and envelopes, which every operation has.
+fn of_signatures(cast: &Cast, version: Version, to: &str) -> Vec<Case> {
+    let verification = "SignatureVerificationFault";
+    let mut cases = Vec::new();
+    for (message, sender) in operations(cast, version, to) {
+        let operation = message.operation();
+        let mut add = |fault, reason, said: &str, body: String| {
+            cases.push(Case { operation, fault, reason, said: said.to_owned(), body });
+        };
+        let mut broken = |reason, said: &str, body: String| {
+            add(verification, reason, &format!("SMEV-100:{said}"), body);
+        };
+        let signed = message.signed(sender);
+        broken("NoSignatureFound", "Отсутствует ЭП-ОВ", message.unsigned());
+        let unmatched = "ЭП-ОВ не соответствует подписанным данным: ";
+        let changed = signed.replacen("Id=\"SIGNED_BY_", "x=\"\" Id=\"SIGNED_BY_", 1);
+        broken("SignatureIsInvalid", unmatched, changed);
+        let elsewhere = signed.replacen("URI=\"#", "URI=\"#x", 1);
+        broken("IncorrectSignatureTarget", unmatched, elsewhere);
+        let (before, value) = signed.split_once("<ds:SignatureValue>").unwrap();
+        let after = value.split_once("</ds:SignatureValue>").unwrap().1;
+        broken("PoorSOAPEnvelopeFormat", unmatched, format!("{before}{after}"));
+        let ended = "Срок действия сертификата истёк. Сертификат действителен до ";
+        broken("CertificateIsExpired", ended, message.signed(&cast.expired));
+        let early = "Срок действия сертификата не начался. Сертификат действителен с ";
+        broken("CertificateIsExpired", early, message.signed(&cast.early));
+        broken("CertificateIsNotFound", "Сертификат выдан не", message.signed(&cast.foreign));
+        let unregistered = "Информационная система не зарегистрирована в СМЭВ.";
+        add("SenderIsNotRegistered", "", unregistered, message.signed(&cast.unknown));
+        let (closed, said) = match operation {
+            "SendRequest" | "SendResponse" => ("AccessDenied", "Доступ запрещён"),
+            _ => ("SenderIsNotRegistered", unregistered),
+        };
+        add(closed, "", said, message.signed(&cast.blocked));
+        let end = "</t:CallerInformationSystemSignature>";
+        let extra = signed.replacen(end, &format!("{end}<t:X/>"), 1);
+        add("InvalidContent", "", "SMEV-403:Нарушен формат бизнес-конверта.", extra);
+    }
+    cases
+}
+
+/// Faults of ids, which both Send* have.
+fn of_ids(operation: &'static str, signed: impl Fn(&str) -> String) -> Vec<Case> {
+    let day = TimeDelta::hours(25);
+    let old = Clock::System.now() - day;
+    let form = "SMEV-300:Недопустимый формат идентификатора сообщения. См. RFC-4122.";
+    let stale = "SMEV-300:Timestamp идентификатора сообщения слишком давний.";
+    let ids = [
+        (id().to_uppercase(), "InvalidMessageIdFormat", form),
+        (Uuid::new_v4().to_string(), "InvalidMessageIdFormat", form),
+        (String::new(), "InvalidMessageIdFormat", form),
+        (made_at(old), "StaleMessageId", stale),
+        (made_at(old + day + day), "StaleMessageId", stale),
+    ];
+    let case = |(id, fault, said): (String, &'static str, &str)| Case {
+        operation,
+        fault,
+        reason: "",
+        said: said.to_owned(),
+        body: signed(&id),
+    };
+    ids.into_iter().map(case).collect()
+}
+
+/// An id of version 1 made at this time.
+fn made_at(at: DateTime<Utc>) -> String {
+    let at = uuid::Timestamp::from_unix(uuid::NoContext, at.timestamp().unsigned_abs(), 0);
+    Uuid::new_v1(at, &[1; 6]).to_string()
+}
+
+fn of_sending(cast: &Cast, version: Version) -> Vec<Case> {
+    let signed = |id: &str, fields: &str, content: &str| {
+        Message::ask(id, fields, content).by(version).signed(&cast.consumer)
+    };
+    let mut cases = of_ids("SendRequest", |id| signed(id, "", PUPIL));
+    let mut add = |fault, said: String, body| {
+        cases.push(Case { operation: "SendRequest", fault, reason: "", said, body });
+    };
+    let sent = id();
+    // The first of the two is taken: see `judge`.
+    for fault in ["", "MessageIsAlreadySent"] {
+        let said = format!("SMEV-301:Сообщение с идентификатором {sent} было послано ранее.");
+        add(fault, said, signed(&sent, "", PUPIL));
+    }
+    let past = "<t:EOL>2024-09-01T09:00:00+03:00</t:EOL>";
+    let said = "Превышено время жизни сообщения.";
+    add("EndOfLifeReached", said.to_owned(), signed(&id(), past, PUPIL));
+    let said = "Неподдерживаемый тип запроса.";
+    add("BusinessDataTypeIsNotSupported", said.to_owned(), signed(&id(), "", &root("Unknown")));
+    let said = format!(
+        "Попытка послать сообщение {{{NAMESPACE}}}PupilResponse через метод sendRequest, в то время как \
+         этот тип сообщений зарегистрирован как"
+    );
+    add("BusinessDataTypeIsNotSupported", said, signed(&id(), "", &root("PupilResponse")));
+    let denied = "Доступ запрещён".to_owned();
+    add("AccessDenied", denied, signed(&id(), "", &root("ClosedRequest")));
+    let said = format!(
+        "Невозможно определить получателя для сообщения. Полное имя корневого элемента: \
+         {{{NAMESPACE}}}OrphanRequest"
+    );
+    add("RecipientIsNotFound", said, signed(&id(), "", &root("OrphanRequest")));
+    let full = "SMEV-600:Очередь, в которую должно быть отправлено сообщение, переполнена.";
+    add("DestinationOverflow", full.to_owned(), signed(&id(), "", &root("FullRequest")));
+    let own = Message::ask(&id(), "", &by_snils("11223344595")).by(version);
+    add("DestinationOverflow", full.to_owned(), own.signed(&cast.full));
+    let bad = "<FindPersonRequest xmlns='urn:kontingent:federal:1.0'/>";
+    let said = "SMEV-403:Нарушен формат бизнес-конверта.";
+    add("InvalidContent", said.to_owned(), signed(&id(), "", bad));
+    cases
+}
+
+fn of_answering(cast: &Cast, version: Version, to: &str, full: &str) -> Vec<Case> {
+    let signed = |message: Message| message.by(version).signed(&cast.provider);
+    let mut cases = of_ids("SendResponse", |id| signed(Message::progress(id, to)));
+    let mut add = |fault, said: String, message| {
+        let body = signed(message);
+        cases.push(Case { operation: "SendResponse", fault, reason: "", said, body });
+    };
+    let sent = id();
+    for fault in ["", "MessageIsAlreadySent"] {
+        let said = format!("SMEV-301:Сообщение с идентификатором {sent} было послано ранее.");
+        add(fault, said, Message::progress(&sent, to));
+    }
+    let forged = "eyJzaWQiOjEsIm1pZCI6IjEiLCJlb2wiOjB9";
+    let said = format!(
+        "Невозможно определить получателя для ответа на запрос. Адресная информация: {forged}"
+    );
+    add("RecipientIsNotFound", said, Message::progress(&id(), forged));
+    let said = "Содержимое ответа не соответствует виду сведений запроса.";
+    let wrong = "IncorrectResponseContentType";
+    add(wrong, said.to_owned(), Message::answer(&id(), to, &root("OtherResponse")));
+    let asynchronous = format!(
+        "<t:AsyncProcessingStatus><t:OriginalMessageId>{sent}</t:OriginalMessageId>\
+         <t:StatusCategory>underProcessing</t:StatusCategory></t:AsyncProcessingStatus>"
+    );
+    add(wrong, said.to_owned(), Message::tell(&id(), to, &asynchronous));
+    let said = "Неподдерживаемый тип запроса.".to_owned();
+    let unknown = Message::answer(&id(), to, &root("Unknown"));
+    add("BusinessDataTypeIsNotSupported", said, unknown);
+    let said = "SMEV-600:Очередь, в которую должно быть отправлено сообщение, переполнена.";
+    add("DestinationOverflow", said.to_owned(), Message::progress(&id(), full));
+    cases
+}
+
+fn of_queues(cast: &Cast, version: Version) -> Vec<Case> {
+    let name = Facts::read(cast.consumer.certificate_der()).unwrap().subject;
+    let unknown = format!(
+        "Входящая очередь запрошенного типа сообщений, принадлежащая пользователю {name} не \
+         зарегистрирована в СМЭВ"
+    );
+    let missing = id();
+    let untaken = format!("SMEV-501:Сообщение {missing} не найдено среди неподтверждённых.");
+    let other = selector(NAMESPACE, "Unknown");
+    let cases = [
+        ("UnknownMessageType", unknown.clone(), Message::take(&other)),
+        ("UnknownMessageType", unknown, Message::pull(&other, "")),
+        ("TargetMessageIsNotFound", untaken, Message::ack(&missing)),
+    ];
+    let case = |(fault, said, message): (_, _, Message)| Case {
+        operation: message.operation(),
+        fault,
+        reason: "",
+        said,
+        body: message.by(version).signed(&cast.consumer),
+    };
+    cases.into_iter().map(case).collect()
+}
+
+fn of_files(cast: &Cast, version: Version, to: &str) -> Vec<Case> {
+    let answer = || Message::answer(&id(), to, &root("PupilResponse"));
+    let file = |name| File::new(name, b"file", &cast.provider);
+    let (a, b) = (file("a"), file("b"));
+    let (one, both) = ([a.clone()], [a, b]);
+    let huge = File { id: "a", bytes: vec![7; (5 << 20) + 1], pkcs7: vec![1] };
+    let store = "<b:RefAttachmentHeaderList><b:RefAttachmentHeader><b:uuid>u</b:uuid><b:Hash>h</b:Hash>\
+        <b:MimeType>application/zip</b:MimeType></b:RefAttachmentHeader></b:RefAttachmentHeaderList>";
+    let coordination = "AttachmentContentMiscoordination";
+    let mut cases = Vec::new();
+    for (message, sender) in
+        [(Message::ask(&id(), "", PUPIL), &cast.consumer), (answer(), &cast.provider)]
+    {
+        let (operation, message) = (message.operation(), message.by(version));
+        let signed = |fault, reason, said: &str, message: Message| {
+            let body = message.signed(sender);
+            Case { operation, fault, reason, said: said.to_owned(), body }
+        };
+        let with = |headers: &str, files: &[File]| message.clone().with_headers(headers, files);
+        let alone = "Количество вложений - 1, нет ни одного заголовка.";
+        cases.push(signed(coordination, "", alone, with("", &one)));
+        let fewer = "Количество вложений - 2, количество заголовков - 1";
+        cases.push(signed(coordination, "", fewer, with(&headers(&one, ""), &both)));
+        let more = "Количество вложений - 1, количество заголовков - 2";
+        cases.push(signed(coordination, "", more, with(&headers(&both, ""), &one)));
+        let other = "Вложение [Id=\"b\"] не имеет заголовка.";
+        cases.push(signed(coordination, "", other, with(&headers(&one, ""), &both[1..])));
+        let stored = "Некорректная информация о фтп вложениях; message id = ";
+        cases.push(signed(coordination, "", stored, with(store, &[])));
+        // Judged before the signature, whose making would take long.
+        let body = message.clone().with(std::slice::from_ref(&huge)).unsigned();
+        let size = "Превышен максимально допустимый суммарный размер присоединённых файлов.";
+        let (fault, said) = ("AttachmentSizeLimitExceeded", size.to_owned());
+        cases.push(Case { operation, fault, reason: "", said, body });
+        // A file is covered by its own signature alone.
+        let uncovered = headers(&one, "").replace("SignaturePKCS7>", "X>");
+        let (before, after) = uncovered.split_once("<b:X>").unwrap();
+        let uncovered = format!("{before}{}", after.split_once("</b:X>").unwrap().1);
+        let verification = "SignatureVerificationFault";
+        let said = "SMEV-100:Проверка подписи на вложении a: подпись отсутствует";
+        cases.push(signed(verification, "NoSignatureFound", said, with(&uncovered, &one)));
+        let changed = [File { bytes: b"other".to_vec(), ..one[0].clone() }];
+        let said = "SMEV-100:Проверка подписи на вложении a: ";
+        cases.push(signed(
+            verification,
+            "SignatureIsInvalid",
+            said,
+            message.clone().with(&changed),
+        ));
+    }
+    cases
+}
+
+/// The answer is this fault of this version, in these words; or there is none to be.
+pub(super) fn judge(case: &Case, version: Version, answered: &Answered) {
+    if case.fault.is_empty() {
+        answered.body();
+        return;
+    }
+    let Case { operation, fault, reason, .. } = case;
+    assert_eq!(answered.status, 500, "{version:?} {operation} {fault} {reason}: {}", answered.xml);
+    let (soap, told) = (answered.soap_fault(), answered.fault());
+    let about = format!("{version:?} {}: {}", case.operation, answered.xml);
+    assert_eq!((told.local.as_str(), told.namespace.as_str()), (case.fault, version.faults()));
+    let said = &find(&told, "Description").text;
+    assert!(said.starts_with(&case.said), "{} {about}", case.said);
+    let reason = try_find(&told, "SignatureVerificationFault").map_or("", |node| &node.text);
+    assert_eq!(reason, case.reason, "{about}");
+    // The same without the number that stands before it.
+    let numbered = said.starts_with("SMEV-").then(|| said.split_once(':').unwrap().1);
+    assert_eq!(find(&soap, "faultstring").text, numbered.unwrap_or(said), "{about}");
+    let ours = ["SMEVFailure", "DestinationOverflow"].contains(&case.fault);
+    let side = if ours { "soap:Server" } else { "soap:Client" };
+    assert_eq!(find(&soap, "faultcode").text, side, "{about}");
+    match case.fault {
+        "InvalidContent" => {
+            let error = find(&told, "ValidationError");
+            assert_ne!(error.attribute("errorPosition"), Some("-1"), "{about}");
+            assert!(error.text.starts_with("строка 1, столбец "), "{about}");
+        }
+        "AttachmentSizeLimitExceeded" => {
+            assert_eq!(find(&told, "PermittedTotalAttachmentSize").text, "5242880");
+            assert_eq!(find(&told, "RealTotalAttachmentSize").text, "5242881");
+        }
+        "BusinessDataTypeIsNotSupported" => {
+            assert_eq!(find(&told, "RootElementNamespaceURI").text, NAMESPACE);
+        }
+        "DestinationOverflow" => {
+            assert!(find(&told, "DestinationName").text.starts_with("IS00004."), "{about}");
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn failure(message: &Message) -> Case {
+    Case {
+        operation: message.operation(),
+        fault: "SMEVFailure",
+        reason: "",
+        said: "Ошибка СМЭВ. Обратитесь в службу технической поддержки.".to_owned(),
+        body: String::new(),
+    }
+}
+
+/// Fills both queues of a system, behind what waits there.
+async fn fill(world: &World, mnemonic: &str) {
+    let system = "SELECT id FROM federal_system WHERE mnemonic = $1";
+    let row = world.db.query_one(system, args![mnemonic]).await.unwrap().unwrap();
+    let system: i64 = row.get(0).unwrap();
+    let far = Clock::System.now() + TimeDelta::days(9000);
+    for queue in ["request", "response"] {
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) \
+            INSERT INTO mailbox_message (message_id, queue, system_id, node_id, request_id, message_type, \
+            priority, version, content_sha256, attachments, queued_at, sequence, deliveries) \
+            SELECT randomblob(16), $1, $2, '', (SELECT message_id FROM mailbox_request LIMIT 1), 'Full', 1, \
+            '1.3', x'', 0, $3, i, 0 FROM n";
+        world.db.execute(sql, args![queue, system, far]).await.unwrap();
+    }
+}
+
+/// Operations with the faults that the description we serve declares for them.
+async fn declared(world: &World, version: Version) -> BTreeSet<(String, String)> {
+    let (status, wsdl) = world.get(&format!("/ws/smev/{}?wsdl", version.as_str())).await;
+    assert_eq!(status, 200);
+    let root = Node::document(wsdl.as_bytes(), Limits::default()).unwrap();
+    let attribute = |node: &Node, name| node.attribute(name).unwrap().to_owned();
+    let bare = |name: String| name.rsplit(':').next().unwrap().to_owned();
+    let element = |message: &str| {
+        let mut messages = root.children.iter().filter(|node| node.local == "message");
+        let found = messages.find(|node| attribute(node, "name") == message).unwrap();
+        bare(attribute(find(found, "part"), "element"))
+    };
+    let of_operation = |operation: &Node| {
+        let faults = operation.children.iter().filter(|node| node.local == "fault");
+        let name = attribute(operation, "name");
+        let faults = faults.map(|fault| element(&bare(attribute(fault, "message"))));
+        faults.map(|fault| (name.clone(), fault)).collect::<Vec<_>>()
+    };
+    let operations = find(&root, "portType").children.iter();
+    operations.filter(|node| node.local == "operation").flat_map(of_operation).collect()
+}
+
+#[test]
+fn faults_that_nothing_leads_to_are_valid_by_the_schemas_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for version in Version::ALL {
+        for fault in [
+            Fault::TransactionCodeInvalid,
+            Fault::QuoteLimitExceeded { remained: 1, real: 2 },
+            Fault::PersonalAccessDenied,
+            Fault::UnknownMessageType("CN=x".to_owned()),
+        ] {
+            let xml = fault.to_xml(version, "0123");
+            let name = format!("{}-{}.xml", version.as_str(), fault.element());
+            fs::write(folder.path().join(name), &xml).unwrap();
+            // What older versions have instead.
+            let personal = fault == Fault::PersonalAccessDenied && version != Version::V13;
+            let element = if personal { "AccessDenied" } else { fault.element() };
+            assert!(xml.contains(&format!("<f:{element} ")), "{xml}");
+            assert!(xml.contains(&fault.text()));
+        }
+    }
+    python("validate_smev.py", &[folder.path().to_str().unwrap()]);
+}
