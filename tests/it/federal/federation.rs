@@ -282,9 +282,10 @@ async fn files_arrive_as_they_were_sent_inside_the_message_and_in_parts() {
         for (sent_in_parts, taken_in_parts) in [(false, true), (true, false)] {
             let send = async |message: Message, files: &[File], who: &Signer| {
                 let xml = message.by(version).signed(who);
-                match sent_in_parts {
-                    true => world.send_parts(version, &xml, files).await,
-                    false => world.send_by(version, xml).await,
+                if sent_in_parts {
+                    world.send_parts(version, &xml, files).await
+                } else {
+                    world.send_by(version, xml).await
                 }
             };
             let take = async |call: Message, who: &Signer| {
@@ -335,7 +336,8 @@ async fn whatever_is_taken_can_be_handed_out() {
     on_both(async |world| {
         let Pair { consumer, provider, .. } = pair(world).await;
         let many = |from: usize| -> String {
-            (from..from + 30).map(|n| format!(" xmlns:n{n}=\"urn:n{n}\"")).collect()
+            let declared = (from..from + 30).map(|n| format!(" xmlns:n{n}=\"urn:n{n}\""));
+            declared.collect::<Vec<_>>().concat()
         };
         let nest = |name: &str, depth: usize| {
             let (open, close) = (format!("<{name}>"), format!("</{name}>"));
