@@ -169,7 +169,7 @@ fn refused(error: TakeError, id: uuid::Uuid, root: &Node, method: &str) -> Failu
             Fault::AttachmentUnknown(text).into()
         }
         TakeError::FileBytes { permitted, real } => {
-            Fault::AttachmentSizeLimitExceeded { permitted, real }.into()
+            Fault::StoredSizeLimitExceeded { permitted, real }.into()
         }
         TakeError::Quota { remained, real } => Fault::QuoteLimitExceeded { remained, real }.into(),
         TakeError::AnotherKind => Fault::IncorrectResponseContentType.into(),

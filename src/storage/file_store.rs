@@ -153,10 +153,11 @@ pub async fn bind(
 /// # Errors
 /// Any [`DbError`].
 pub async fn held(db: &Db, receiver: i64, sender: i64) -> Result<(i64, i64), DbError> {
-    let sql = "SELECT (SELECT coalesce(sum(f.size_bytes), 0) FROM store_file f \
+    // A sum of bigint is numeric on PostgreSQL.
+    let sql = "SELECT (SELECT cast(coalesce(sum(f.size_bytes), 0) AS bigint) FROM store_file f \
         JOIN mailbox_message m ON m.message_id = f.message_id \
         WHERE m.system_id = $1 AND m.acknowledged_at IS NULL), \
-        (SELECT coalesce(sum(size_bytes), 0) FROM store_file \
+        (SELECT cast(coalesce(sum(size_bytes), 0) AS bigint) FROM store_file \
         WHERE system_id = $2 AND message_id IS NULL)";
     let row = db.query_one(sql, args![receiver, sender]).await?;
     let number = |row: &Row, at| row.get::<i64>(at);

@@ -30,6 +30,13 @@ pub enum Fault {
         /// What was sent.
         real: i64,
     },
+    /// Files of the store to which the message refers are larger than is permitted, in bytes.
+    StoredSizeLimitExceeded {
+        /// What is permitted.
+        permitted: i64,
+        /// What they are.
+        real: i64,
+    },
     /// The root element of the content is none of ours.
     BusinessDataTypeIsNotSupported {
         /// Its namespace.
@@ -137,7 +144,9 @@ impl Fault {
                 "AttachmentContentMiscoordination"
             }
             Self::IncorrectResponseContentType => "IncorrectResponseContentType",
-            Self::AttachmentSizeLimitExceeded { .. } => "AttachmentSizeLimitExceeded",
+            Self::AttachmentSizeLimitExceeded { .. } | Self::StoredSizeLimitExceeded { .. } => {
+                "AttachmentSizeLimitExceeded"
+            }
             Self::BusinessDataTypeIsNotSupported { .. } => "BusinessDataTypeIsNotSupported",
             Self::DestinationOverflow { .. } => "DestinationOverflow",
             Self::EndOfLifeReached => "EndOfLifeReached",
@@ -171,6 +180,10 @@ impl Fault {
             }
             Self::IncorrectResponseContentType => {
                 "Содержимое ответа не соответствует виду сведений запроса.".to_owned()
+            }
+            Self::StoredSizeLimitExceeded { .. } => {
+                "Превышен максимально допустимый суммарный размер присоединённых ftp файлов."
+                    .to_owned()
             }
             Self::AttachmentSizeLimitExceeded { .. } => {
                 "Превышен максимально допустимый суммарный размер присоединённых файлов.".to_owned()
@@ -253,6 +266,7 @@ impl Fault {
         !matches!(
             self,
             Self::AttachmentSizeLimitExceeded { .. }
+                | Self::StoredSizeLimitExceeded { .. }
                 | Self::BusinessDataTypeIsNotSupported { .. }
                 | Self::DestinationOverflow { .. }
                 | Self::InvalidContent(_)
@@ -284,7 +298,8 @@ impl Fault {
     /// The children that only this fault has.
     fn write_particulars(&self, out: &mut Writer) {
         match self {
-            Self::AttachmentSizeLimitExceeded { permitted, real } => {
+            Self::AttachmentSizeLimitExceeded { permitted, real }
+            | Self::StoredSizeLimitExceeded { permitted, real } => {
                 out.element("f:PermittedTotalAttachmentSize", &permitted.to_string());
                 out.element("f:RealTotalAttachmentSize", &real.to_string());
             }

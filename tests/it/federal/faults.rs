@@ -15,16 +15,15 @@ use uuid::Uuid;
 
 use super::cast::{Cast, NAMESPACE, PUPIL, id, operations, root};
 use super::message::{File, Message, by_snils, headers, selector};
+use super::store::put;
 use super::world::{Answered, World, find, try_find};
 use crate::interop::python;
 use crate::stack::Flavour;
 
 /// Declared, and nothing in this exchange leads to it: we judge no transaction codes and no rights of
-/// officials, have no store with quotas, and GetStatus has no selector.
-const NEVER: [(&str, &str); 5] = [
+/// officials, and GetStatus has no selector.
+const NEVER: [(&str, &str); 3] = [
     ("SendRequest", "TransactionCodeInvalid"),
-    ("SendRequest", "QuoteLimitExceeded"),
-    ("SendResponse", "QuoteLimitExceeded"),
     ("SendRequest", "PersonalAccessDenied"),
     ("GetStatus", "UnknownMessageType"),
 ];
@@ -56,6 +55,7 @@ async fn every_declared_fault_is_told_on_every_version_in_the_words_of_the_recom
         cases.extend(of_answering(&cast, version, &to, &full));
         cases.extend(of_queues(&cast, version));
         cases.extend(of_files(&cast, version, &to));
+        cases.extend(of_store(&world, &cast, version, &to).await);
         for case in cases {
             let answered = world.send_by(version, case.body.clone()).await;
             judge(&case, version, &answered);
@@ -320,6 +320,48 @@ fn of_files(cast: &Cast, version: Version, to: &str) -> Vec<Case> {
     cases
 }
 
+/// Files of the store that are too large for a message, and too many for their receiver: as large as the
+/// database is told they are.
+async fn of_store(world: &World, cast: &Cast, version: Version, to: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    // Its answer waits for the consumer.
+    let own = Message::ask(&id(), "", &by_snils("11223344595")).by(version);
+    world.send_by(version, own.signed(&cast.consumer)).await.body();
+    for (mnemonic, sender, message) in [
+        ("IS00001", &cast.consumer, Message::ask(&id(), "", PUPIL)),
+        ("IS00002", &cast.provider, Message::answer(&id(), to, &root("PupilResponse"))),
+    ] {
+        let word = world.admin().issue_store_word(mnemonic).await.unwrap();
+        let (operation, message) = (message.operation(), message.by(version));
+        for (bytes, fault, said) in [
+            (
+                (1_i64 << 30) + 1,
+                "AttachmentSizeLimitExceeded",
+                "Превышен максимально допустимый суммарный \
+                размер присоединённых ftp файлов.",
+            ),
+            (1, "QuoteLimitExceeded", "Квота на файловое хранилище для получателя превышена!"),
+        ] {
+            let stored = put(world, mnemonic, &word, b"x").await;
+            let sql = "UPDATE store_file SET size_bytes = $2 WHERE uuid = $1";
+            world.db.execute(sql, args![stored.folder.as_str(), bytes]).await.unwrap();
+            let body = message.clone().with_headers(&stored.header(), &[]).signed(sender);
+            cases.push(Case { operation, fault, reason: "", said: said.to_owned(), body });
+        }
+    }
+    // What waits for either of them already.
+    for (number, system) in ["IS00001", "IS00002"].iter().enumerate() {
+        let sql = "INSERT INTO store_file (uuid, no, system_id, name, size_bytes, message_id, uploaded_at) \
+            SELECT $1, $2, s.id, 'x', $3, (SELECT message_id FROM mailbox_message m WHERE m.system_id = s.id \
+            AND acknowledged_at IS NULL LIMIT 1), $4 FROM federal_system s WHERE mnemonic = $5 \
+            ON CONFLICT DO NOTHING";
+        let (no, now) = (-1 - number as i64, Clock::System.now());
+        let values = args![*system, no, 8_i64 << 30, now, *system];
+        world.db.execute(sql, values).await.unwrap();
+    }
+    cases
+}
+
 /// The answer is this fault of this version, in these words; or there is none to be.
 pub(super) fn judge(case: &Case, version: Version, answered: &Answered) {
     if case.fault.is_empty() {
@@ -348,8 +390,14 @@ pub(super) fn judge(case: &Case, version: Version, answered: &Answered) {
             assert!(error.text.starts_with("строка 1, столбец "), "{about}");
         }
         "AttachmentSizeLimitExceeded" => {
-            assert_eq!(find(&told, "PermittedTotalAttachmentSize").text, "5242880");
-            assert_eq!(find(&told, "RealTotalAttachmentSize").text, "5242881");
+            let size = |name| find(&told, name).text.parse::<i64>().unwrap();
+            let permitted = size("PermittedTotalAttachmentSize");
+            assert!([5 << 20, 1 << 30].contains(&permitted), "{about}");
+            assert_eq!(size("RealTotalAttachmentSize"), permitted + 1, "{about}");
+        }
+        "QuoteLimitExceeded" => {
+            assert_eq!(find(&told, "RemainedTotalQuoteSize").text, "0");
+            assert_eq!(find(&told, "RealTotalAttachmentSize").text, "1");
         }
         "BusinessDataTypeIsNotSupported" => {
             assert_eq!(find(&told, "RootElementNamespaceURI").text, NAMESPACE);
@@ -415,7 +463,6 @@ fn faults_that_nothing_leads_to_are_valid_by_the_schemas_all_the_same() {
     for version in Version::ALL {
         for fault in [
             Fault::TransactionCodeInvalid,
-            Fault::QuoteLimitExceeded { remained: 1, real: 2 },
             Fault::PersonalAccessDenied,
             Fault::UnknownMessageType("CN=x".to_owned()),
         ] {

@@ -13,6 +13,7 @@ mod queues;
 mod records;
 mod restart;
 mod statistics;
+mod store;
 mod transfers;
 mod vectors;
 mod world;

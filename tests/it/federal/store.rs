@@ -1,0 +1,156 @@
+//! Files too large for a message: put into the store beforehand, fetched by the receiver of the message
+//! with a word that is worth something as long as the message is out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kontingent::codec::smev3::Version;
+use kontingent::codec::streebog::Streebog;
+use kontingent::trust::Signer;
+use kontingent::trust::authority::KeyKind;
+use serde_json::Value;
+
+use super::message::{Message, new_id};
+use super::world::{Answered, World, find, on_both, worth};
+
+const NAMESPACE: &str = "urn:example:pupil";
+
+/// A folder of the store, the name of the file in it, and its hash.
+#[derive(Clone)]
+pub(super) struct Stored {
+    pub(super) folder: String,
+    pub(super) hash: String,
+}
+
+impl Stored {
+    /// The header by which a message refers to it.
+    pub(super) fn header(&self) -> String {
+        let Self { folder, hash } = self;
+        format!(
+            "<b:RefAttachmentHeaderList><b:RefAttachmentHeader><b:uuid>{folder}</b:uuid>\
+             <b:Hash>{hash}</b:Hash><b:MimeType>application/zip</b:MimeType></b:RefAttachmentHeader>\
+             </b:RefAttachmentHeaderList>"
+        )
+    }
+}
+
+/// Puts a file into a folder of its own.
+pub(super) async fn put(world: &World, mnemonic: &str, word: &str, bytes: &[u8]) -> Stored {
+    let folder = id();
+    let (status, told) = try_put(world, (mnemonic, word), &folder, "data.zip", bytes).await;
+    assert_eq!(status, 201, "{told}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["bytes"], bytes.len());
+    Stored { folder, hash: told["hash"].as_str().unwrap().to_owned() }
+}
+
+async fn try_put(
+    world: &World,
+    (user, word): (&str, &str),
+    folder: &str,
+    name: &str,
+    bytes: &[u8],
+) -> (u16, String) {
+    let url = format!("{}/ws/smev/files/{folder}/{name}", world.address());
+    let request = reqwest::Client::new().put(url).header("authorization", basic(user, word));
+    let response = request.body(bytes.to_vec()).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+async fn fetch(world: &World, user: &str, word: &str, path: &str) -> (u16, Vec<u8>) {
+    let url = format!("{}/ws/smev/files{path}", world.address());
+    let request = reqwest::Client::new().get(url).header("authorization", basic(user, word));
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
+}
+
+fn basic(user: &str, word: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{word}")))
+}
+
+fn id() -> String {
+    new_id().to_string()
+}
+
+fn text(answered: &Answered, name: &str) -> String {
+    find(&answered.body(), name).text.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_goes_through_the_store_and_is_gone_when_its_message_is_confirmed() {
+    on_both(async |world| {
+        let consumer = world.system("IS00001", KeyKind::P256).await;
+        let provider = world.system("IS00002", KeyKind::P256).await;
+        world.kind("Pupil", "IS00002", NAMESPACE, true).await;
+        let word =
+            |mnemonic| async move { world.admin().issue_store_word(mnemonic).await.unwrap() };
+        let words = [word("IS00001").await, word("IS00002").await];
+        // More than a piece, once: it takes long to hash.
+        let length = if world.db.is_postgres() { (1_u32 << 20) + 9 } else { 9 };
+        let bytes: Vec<u8> = (0..length).map(|n| (n % 241) as u8).collect();
+        let stored = put(world, "IS00001", &words[0], &bytes).await;
+        let root = |name: &str| format!("<{name} xmlns='{NAMESPACE}'/>");
+        let ask = |stored: &Stored| {
+            let ask = Message::ask(&id(), "", &root("PupilRequest"));
+            ask.with_headers(&stored.header(), &[])
+        };
+        let refused = async |message: Message, who: &Signer| {
+            let fault = world.send(message.signed(who)).await.fault();
+            assert_eq!(fault.local, "AttachmentContentMiscoordination");
+        };
+        let foreign = put(world, "IS00002", &words[1], b"foreign").await;
+        let mut hash = Streebog::new_256();
+        hash.update(b"foreign");
+        assert_eq!(foreign.hash, STANDARD.encode(hash.finish()));
+        let wrong = Stored { hash: foreign.hash.clone(), ..stored.clone() };
+        let missing = Stored { folder: id(), ..stored.clone() };
+        for bad in [&foreign, &wrong, &missing] {
+            refused(ask(bad), &consumer).await;
+        }
+        for (who, folder, name, status) in [
+            (("IS00001", "x"), id(), "a", 401),
+            (("IS00009", &*words[0]), id(), "a", 401),
+            (("IS00002", &*words[0]), id(), "a", 401),
+            (("IS00001", &*words[0]), stored.folder.clone(), "a", 409),
+            (("IS00001", &*words[0]), id(), "..%2f..%2fetc", 404),
+            (("IS00001", &*words[0]), id(), ".hidden", 404),
+        ] {
+            let (told, problem) = try_put(world, who, &folder, name, b"x").await;
+            assert_eq!(told, status, "{folder}/{name}: {problem}");
+        }
+
+        world.send(ask(&stored).signed(&consumer)).await.body();
+        refused(ask(&stored), &consumer).await;
+        let request = world.hand_out(Version::V11, &Message::take(""), &provider).await;
+        let [user, password] = ["UserName", "Password"].map(|name| text(&request, name));
+        assert_eq!(text(&request, "FileName"), "/data.zip");
+        let path = format!("/{}/data.zip", stored.folder);
+        assert_eq!(fetch(world, &user, &password, &path).await, (200, bytes.clone()));
+        for (user, word, path, status) in [
+            (&*user, "x", path.clone(), 401),
+            ("IS00001", &*words[0], path.clone(), 401),
+            (&*user, &*password, format!("/{}/data.zip", foreign.folder), 401),
+            (&*user, &*password, format!("/{}/other", stored.folder), 404),
+        ] {
+            assert_eq!(fetch(world, user, word, &path).await.0, status, "{path}");
+        }
+
+        let to = text(&request, "ReplyTo");
+        let answer = Message::answer(&id(), &to, &root("PupilResponse")).by(Version::V12);
+        let answer = answer.with_headers(&foreign.header(), &[]).signed(&provider);
+        world.send_by(Version::V12, answer).await.body();
+        world.ack(Version::V11, &request, &provider).await;
+        assert_eq!(fetch(world, &user, &password, &path).await.0, 401, "it is gone");
+        let response = world.hand_out(Version::V12, &Message::pull("", ""), &consumer).await;
+        let [user, password] = ["UserName", "Password"].map(|name| text(&response, name));
+        let path = format!("/{}/data.zip", foreign.folder);
+        assert_eq!(fetch(world, &user, &password, &path).await, (200, b"foreign".to_vec()));
+        let worth = worth([&response]).remove(0);
+        assert_eq!(worth["SMEVSignature"]["valid"], true, "{worth}");
+        assert_eq!(worth["SenderInformationSystemSignature"]["valid"], true, "{worth}");
+        world.ack(Version::V12, &response, &consumer).await;
+        for table in ["store_file", "store_part", "store_pass"] {
+            assert_eq!(world.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+        }
+    })
+    .await;
+}
