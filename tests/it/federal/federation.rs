@@ -282,10 +282,10 @@ async fn files_arrive_as_they_were_sent_inside_the_message_and_in_parts() {
         for (sent_in_parts, taken_in_parts) in [(false, true), (true, false)] {
             let send = async |message: Message, files: &[File], who: &Signer| {
                 let xml = message.by(version).signed(who);
-                match sent_in_parts {
-                    true => world.send_parts(version, &xml, files).await,
-                    false => world.send_by(version, xml).await,
+                if sent_in_parts {
+                    return world.send_parts(version, &xml, files).await;
                 }
+                world.send_by(version, xml).await
             };
             let take = async |call: Message, who: &Signer| {
                 let call = call.by(version).signed(who);
@@ -334,8 +334,9 @@ async fn as_much_as_is_permitted_is_taken_and_handed_out() {
 async fn whatever_is_taken_can_be_handed_out() {
     on_both(async |world| {
         let Pair { consumer, provider, .. } = pair(world).await;
-        let many = |from: usize| -> String {
-            (from..from + 30).map(|n| format!(" xmlns:n{n}=\"urn:n{n}\"")).collect()
+        let many = |from: usize| {
+            let names = (from..from + 30).map(|n| format!(" xmlns:n{n}=\"urn:n{n}\""));
+            names.collect::<Vec<String>>().concat()
         };
         let nest = |name: &str, depth: usize| {
             let (open, close) = (format!("<{name}>"), format!("</{name}>"));

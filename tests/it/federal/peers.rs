@@ -50,12 +50,12 @@ impl Peer {
 
     /// Calls an operation; what the library made of the answer.
     async fn call(&self, world: &World, version: Version, operation: &str, more: Value) -> Value {
-        let ask = self.ask(world, version, operation, more);
+        let ask = self.ask(world, version, operation, &more);
         self.tell(vec![ask]).await.remove(0)
     }
 
     /// A call as the scripts take it.
-    fn ask(&self, world: &World, version: Version, operation: &str, more: Value) -> Value {
+    fn ask(&self, world: &World, version: Version, operation: &str, more: &Value) -> Value {
         let mut ask = json!({
             "url": world.url(version),
             "version": version.as_str(),
@@ -89,8 +89,8 @@ impl Peer {
                 "reference": id,
                 "transaction": "код",
             });
-            asks.push(self.ask(world, *version, "SendRequest", question));
-            asks.push(self.ask(world, *version, "GetResponse", json!({})));
+            asks.push(self.ask(world, *version, "SendRequest", &question));
+            asks.push(self.ask(world, *version, "GetResponse", &json!({})));
         }
         let told = self.tell(asks).await;
         let (mut acks, mut said) = (Vec::new(), Vec::new());
@@ -104,7 +104,7 @@ impl Peer {
             assert!(pulled["answer"].to_string().contains(asked), "{pulled}");
             let id = pulled["metadata"]["MessageId"].as_str().unwrap();
             let ack = json!({ "ids": { "message": id }, "accepted": true });
-            acks.extend([0; 2].map(|_| self.ask(world, *version, "Ack", ack.clone())));
+            acks.extend([0; 2].map(|_| self.ask(world, *version, "Ack", &ack)));
             said.push(format!("Сообщение {id} не найдено среди неподтверждённых."));
         }
         for (pair, said) in self.tell(acks).await.chunks(2).zip(said) {

@@ -95,10 +95,8 @@ async fn asks(client: Arc<Client>, over: CancellationToken) -> Vec<(Uuid, bool)>
     let mut asked = Vec::new();
     while !over.is_cancelled() {
         let (id, own) = (new_id(), asked.len() % 2 == 0);
-        let content = match own {
-            true => by_snils("11223344595"),
-            false => format!("<PupilRequest xmlns='{NAMESPACE}'/>"),
-        };
+        let pupil = format!("<PupilRequest xmlns='{NAMESPACE}'/>");
+        let content = if own { by_snils("11223344595") } else { pupil };
         client.deliver(&Message::ask(&id.to_string(), "", &content), "MessageIsAlreadySent").await;
         asked.push((id, own));
     }
@@ -298,8 +296,6 @@ async fn check(world: &World, asked: &[(Uuid, bool)], got: &[Vec<Got>], later: &
     let again: BTreeSet<Uuid> = later.iter().flatten().map(|one| one.answer).collect();
     assert!(left.is_subset(&again) && !left.is_empty());
     assert!(matches!(audit::verify(&world.db).await.unwrap(), Chain::Intact(_)));
-    let lost = again.len() - left.len();
-    println!("{taken} asked, {} left, {lost} lost on the way and handed out again", left.len());
 }
 
 /// What was put into queues one after the other comes out so, whoever pulls.
