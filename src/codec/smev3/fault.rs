@@ -171,39 +171,17 @@ impl Fault {
     /// Russian text, in the wording that clients know.
     pub fn text(&self) -> String {
         match self {
-            Self::AccessDenied | Self::PersonalAccessDenied => "Доступ запрещён".to_owned(),
             Self::AttachmentContentMiscoordination { attachments, headers: 0 } => {
                 format!("Количество вложений - {attachments}, нет ни одного заголовка.")
             }
             Self::AttachmentContentMiscoordination { attachments, headers } => {
                 format!("Количество вложений - {attachments}, количество заголовков - {headers}")
             }
-            Self::IncorrectResponseContentType => {
-                "Содержимое ответа не соответствует виду сведений запроса.".to_owned()
-            }
-            Self::StoredSizeLimitExceeded { .. } => {
-                "Превышен максимально допустимый суммарный размер присоединённых ftp файлов."
-                    .to_owned()
-            }
-            Self::AttachmentSizeLimitExceeded { .. } => {
-                "Превышен максимально допустимый суммарный размер присоединённых файлов.".to_owned()
-            }
-            Self::BusinessDataTypeIsNotSupported { text, .. } => {
-                text.clone().unwrap_or_else(|| "Неподдерживаемый тип запроса.".to_owned())
-            }
-            Self::DestinationOverflow { .. } => {
-                "Очередь, в которую должно быть отправлено сообщение, переполнена.".to_owned()
-            }
-            Self::EndOfLifeReached => "Превышено время жизни сообщения.".to_owned(),
-            Self::InvalidContent(_) => "Нарушен формат бизнес-конверта.".to_owned(),
-            Self::InvalidMessageIdFormat => {
-                "Недопустимый формат идентификатора сообщения. См. RFC-4122.".to_owned()
-            }
+            Self::BusinessDataTypeIsNotSupported { text: Some(text), .. }
+            | Self::AttachmentUnknown(text)
+            | Self::SignatureVerification(_, text) => text.clone(),
             Self::MessageIsAlreadySent(id) => {
                 format!("Сообщение с идентификатором {id} было послано ранее.")
-            }
-            Self::QuoteLimitExceeded { .. } => {
-                "Квота на файловое хранилище для получателя превышена!".to_owned()
             }
             Self::RecipientIsNotFound { namespace, element } => format!(
                 "Невозможно определить получателя для сообщения. \
@@ -212,22 +190,46 @@ impl Fault {
             Self::RequesterIsNotFound(to) => format!(
                 "Невозможно определить получателя для ответа на запрос. Адресная информация: {to}"
             ),
-            Self::SenderIsNotRegistered => {
-                "Информационная система не зарегистрирована в СМЭВ.".to_owned()
-            }
-            Self::AttachmentUnknown(text) | Self::SignatureVerification(_, text) => text.clone(),
-            Self::SmevFailure => {
-                "Ошибка СМЭВ. Обратитесь в службу технической поддержки.".to_owned()
-            }
-            Self::StaleMessageId => "Timestamp идентификатора сообщения слишком давний.".to_owned(),
             Self::TargetMessageIsNotFound(id) => {
                 format!("Сообщение {id} не найдено среди неподтверждённых.")
             }
-            Self::TransactionCodeInvalid => "Недопустимый код транзакции.".to_owned(),
             Self::UnknownMessageType(name) => format!(
                 "Входящая очередь запрошенного типа сообщений, принадлежащая пользователю \
                  {name} не зарегистрирована в СМЭВ"
             ),
+            _ => self.wording().to_owned(),
+        }
+    }
+
+    /// The text of a fault that says the same each time.
+    fn wording(&self) -> &'static str {
+        match self {
+            Self::AccessDenied | Self::PersonalAccessDenied => "Доступ запрещён",
+            Self::IncorrectResponseContentType => {
+                "Содержимое ответа не соответствует виду сведений запроса."
+            }
+            Self::StoredSizeLimitExceeded { .. } => {
+                "Превышен максимально допустимый суммарный размер присоединённых ftp файлов."
+            }
+            Self::AttachmentSizeLimitExceeded { .. } => {
+                "Превышен максимально допустимый суммарный размер присоединённых файлов."
+            }
+            Self::BusinessDataTypeIsNotSupported { .. } => "Неподдерживаемый тип запроса.",
+            Self::DestinationOverflow { .. } => {
+                "Очередь, в которую должно быть отправлено сообщение, переполнена."
+            }
+            Self::EndOfLifeReached => "Превышено время жизни сообщения.",
+            Self::InvalidContent(_) => "Нарушен формат бизнес-конверта.",
+            Self::InvalidMessageIdFormat => {
+                "Недопустимый формат идентификатора сообщения. См. RFC-4122."
+            }
+            Self::QuoteLimitExceeded { .. } => {
+                "Квота на файловое хранилище для получателя превышена!"
+            }
+            Self::SenderIsNotRegistered => "Информационная система не зарегистрирована в СМЭВ.",
+            Self::StaleMessageId => "Timestamp идентификатора сообщения слишком давний.",
+            Self::TransactionCodeInvalid => "Недопустимый код транзакции.",
+            _ => "Ошибка СМЭВ. Обратитесь в службу технической поддержки.",
         }
     }
 
