@@ -181,13 +181,8 @@ impl Fault {
             Self::IncorrectResponseContentType => {
                 "Содержимое ответа не соответствует виду сведений запроса.".to_owned()
             }
-            Self::StoredSizeLimitExceeded { .. } => {
-                "Превышен максимально допустимый суммарный размер присоединённых ftp файлов."
-                    .to_owned()
-            }
-            Self::AttachmentSizeLimitExceeded { .. } => {
-                "Превышен максимально допустимый суммарный размер присоединённых файлов.".to_owned()
-            }
+            Self::StoredSizeLimitExceeded { .. } => too_large("ftp файлов"),
+            Self::AttachmentSizeLimitExceeded { .. } => too_large("файлов"),
             Self::BusinessDataTypeIsNotSupported { text, .. } => {
                 text.clone().unwrap_or_else(|| "Неподдерживаемый тип запроса.".to_owned())
             }
@@ -328,4 +323,8 @@ impl Fault {
             _ => {}
         }
     }
+}
+
+fn too_large(what: &str) -> String {
+    format!("Превышен максимально допустимый суммарный размер присоединённых {what}.")
 }
