@@ -225,7 +225,8 @@ impl<S: Sink> Canonicaliser<S> {
     /// Adds an event to the run, or begins a new one with it.
     fn extend(&mut self, at: At<'_>) {
         let span = at.span();
-        if self.run.end == span.start && self.run.end - self.run.start < LONGEST_RUN {
+        let length = self.run.end - self.run.start;
+        if self.run.end == span.start && (1..LONGEST_RUN).contains(&length) {
             self.run.end = span.end;
             return;
         }
@@ -426,5 +427,17 @@ mod tests {
         assert_eq!(with(listed("")), b"<p:a xmlns=\"urn:a\" xmlns:p=\"urn:p\"></p:a>");
         assert_eq!(with(listed("none")), b"<p:a xmlns:p=\"urn:p\"></p:a>");
         assert_eq!(with(Method::Inclusive), with(listed("")));
+    }
+
+    #[test]
+    fn a_document_longer_than_the_window_that_is_canonical_already_is_its_own_form() {
+        for count in [1, 1_000, 3_000, 20_000, 60_000] {
+            for piece in ["xxxxxxxx", "<b>y</b>", "&amp;\u{44f}z"] {
+                let document = format!("<a>{}</a>", piece.repeat(count));
+                let form = Form { method: Method::default(), smev: false };
+                let found = octets(document.as_bytes(), &form).unwrap();
+                assert!(found == document.as_bytes(), "{count} times {piece}");
+            }
+        }
     }
 }

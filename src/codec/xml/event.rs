@@ -147,10 +147,13 @@ impl<'a> At<'a> {
     }
 
     /// A part of that stream not before the last [`At::hold`], up to the end of the event.
+    ///
+    /// # Panics
+    /// When it was not held: less than what stands there is never given.
     pub(in crate::codec) fn raw(self, span: &Range<u64>) -> &'a [u8] {
         let window = &self.core.window;
-        let at = |position: u64| usize::try_from(position - window.origin).unwrap_or(usize::MAX);
-        window.text.as_bytes().get(at(span.start)..at(span.end)).unwrap_or_default()
+        let at = |position: u64| window.index(position).unwrap_or(usize::MAX);
+        &window.text.as_bytes()[at(span.start)..at(span.end)]
     }
 
     /// Keeps the stream from here on in memory, until the next call or `None`.
