@@ -271,7 +271,7 @@ async fn files_arrive_as_they_were_sent_inside_the_message_and_in_parts() {
         let version = Version::V12;
         // A line end at either end, and something that looks like our boundary.
         let odd = b"\r\n--kontingent-f0e1b9a7c5d34682-part--\r\n\0\xff".to_vec();
-        let large: Vec<u8> = (0..1_200_000_u32).map(|n| (n % 251) as u8).collect();
+        let large: Vec<u8> = (0..800_000_u32).map(|n| (n % 251) as u8).collect();
         let files = |signer| [File::new("odd", &odd, signer), File::new("large", &large, signer)];
         let (asks, answers) = (files(&consumer), files(&provider));
         let same = |files: &[File]| -> Vec<(String, Vec<u8>)> {
