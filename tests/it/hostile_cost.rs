@@ -1,5 +1,7 @@
 //! What hostile documents and certificates cost, and whom they may seem to be.
 
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -90,6 +92,28 @@ fn a_message_of_too_many_elements_is_refused_before_it_fills_the_memory() {
     let message = format!("<a>{}</a>", "<b/>".repeat(200_000));
     let refused = shape::smev3(message.as_bytes()).unwrap_err();
     assert_eq!(refused.code, RefusalCode::XmlElements);
+}
+
+/// Runs its arguments and tells the lines they wrote, their greatest resident memory in KiB and their processor
+/// time in seconds.
+const MEASURE: &str = "import resource, subprocess, sys
+told = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE).stdout
+spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(told.count(b'\\n'), spent.ru_maxrss, spent.ru_utime + spent.ru_stime)";
+
+#[test]
+fn all_hostile_fixtures_together_take_less_than_a_second_and_64_megabytes() {
+    let folder = fs::read_dir("fixtures/xmldsig/hostile").unwrap();
+    let files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 50, "{}", files.len());
+    let mut measure = Command::new("python3");
+    measure.args(["-c", MEASURE, env!("CARGO_BIN_EXE_kontingent"), "signature", "verify"]);
+    measure.args(["--profile", "enveloped", "--trust", "fixtures/xmldsig/trust"]).args(&files);
+    let told = String::from_utf8(measure.output().unwrap().stdout).unwrap();
+    let figures: Vec<f64> = told.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let [verdicts, memory, seconds] = figures[..] else { panic!("{told}") };
+    assert_eq!(verdicts as usize, files.len());
+    assert!(memory < 65_536.0 && seconds < 1.0, "{told}");
 }
 
 fn validity(now: DateTime<Utc>) -> Validity {
