@@ -12,7 +12,7 @@ use super::{Caller, Desk, TakeError, reply_to};
 use crate::codec::smev3::{Version, translate};
 use crate::exchange::question::QuestionError;
 use crate::storage::federal_system::FederalSystem;
-use crate::storage::mailbox::{self, Leased, MailboxError, Queue, Selector};
+use crate::storage::mailbox::{self, Leased, MailboxError, Place, Queue, Selector};
 
 /// How often a queue that is polled is noted as such.
 const NOTED: TimeDelta = TimeDelta::minutes(1);
@@ -57,17 +57,13 @@ impl Desk {
         };
         // Requests have one queue only, whoever of a system's nodes polls it.
         let node = if queue == Queue::Request { String::new() } else { node.unwrap_or_default() };
-        let selector = Selector { system: caller.system.id, queue, node, message_type };
-        self.note_poll(&selector).await?;
-        let mut tx = self.db().begin().await?;
-        let leased = mailbox::lease(&mut tx, &selector).await?;
-        let Some(mut leased) = leased else {
-            tx.commit().await?;
-            return Ok(None);
-        };
-        let files = self.allow_files(&mut tx, std::mem::take(&mut leased.files)).await?;
-        tx.commit().await?;
-        self.delivered(leased, files, queue, version).await.map(Some)
+        let selector =
+            Selector { place: Place { system: caller.system.id, queue, node }, message_type };
+        self.note_poll(&selector.place).await?;
+        match self.0.handing.perform(selector).await? {
+            Some((leased, files)) => self.delivered(leased, files, queue, version).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn delivered(
@@ -110,7 +106,7 @@ impl Desk {
         accepted: bool,
     ) -> Result<bool, MailboxError> {
         let (system, mnemonic) = (caller.system.id, caller.system.mnemonic.clone());
-        self.0.post.perform(Deed::Ack(Ack { system, mnemonic, message_id, accepted })).await
+        self.0.writing.perform(Deed::Ack(Ack { system, mnemonic, message_id, accepted })).await
     }
 
     /// Names of the caller's queues, and how many messages wait in them.
@@ -131,18 +127,18 @@ impl Desk {
         Ok(found.into_iter().map(|(queue, node, count)| (name(queue, &node), count)).collect())
     }
 
-    async fn note_poll(&self, queue: &Selector) -> Result<(), MailboxError> {
+    async fn note_poll(&self, place: &Place) -> Result<(), MailboxError> {
         let now = self.now();
-        let key = (queue.system, queue.queue.as_str(), queue.node.clone());
+
         {
             let mut polled = self.0.polled.lock().unwrap_or_else(PoisonError::into_inner);
-            if polled.get(&key).is_some_and(|at| now - *at < NOTED) {
+            if polled.get(place).is_some_and(|at| now - *at < NOTED) {
                 return Ok(());
             }
-            polled.insert(key, now);
+            polled.insert(place.clone(), now);
         }
         let mut tx = self.db().begin().await?;
-        mailbox::note_poll(&mut tx, queue).await?;
+        mailbox::note_poll(&mut tx, place).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -206,27 +206,6 @@ impl Desk {
         Ok(references.iter().map(|reference| reference.uuid.clone()).collect())
     }
 
-    /// Lets the receiver of a message fetch its files.
-    pub(super) async fn allow_files(
-        &self,
-        tx: &mut Tx,
-        files: Vec<File>,
-    ) -> Result<Vec<Pass>, TakeError> {
-        let mut passes = Vec::with_capacity(files.len());
-        for file in files {
-            let word = || -> Result<String, QuestionError> {
-                let mut random = [0; 24];
-                rand_bytes(&mut random)?;
-                Ok(URL_SAFE_NO_PAD.encode(random))
-            };
-            let (user, password) = (word()?, word()?);
-            let hash = sha256(password.as_bytes()).to_vec();
-            file_store::allow(tx, &file.uuid, &user, hash).await?;
-            passes.push(Pass { file, user, password });
-        }
-        Ok(passes)
-    }
-
     /// Removes files that nobody sent.
     pub(super) async fn remove_unused_files(&self) -> Result<usize, DbError> {
         let mut tx = self.db().begin().await?;
@@ -234,6 +213,23 @@ impl Desk {
         tx.commit().await?;
         Ok(removed)
     }
+}
+
+/// Lets the receiver of a message fetch its files.
+pub(super) async fn allow(tx: &mut Tx, files: Vec<File>) -> Result<Vec<Pass>, TakeError> {
+    let mut passes = Vec::with_capacity(files.len());
+    for file in files {
+        let word = || -> Result<String, QuestionError> {
+            let mut random = [0; 24];
+            rand_bytes(&mut random)?;
+            Ok(URL_SAFE_NO_PAD.encode(random))
+        };
+        let (user, password) = (word()?, word()?);
+        let hash = sha256(password.as_bytes()).to_vec();
+        file_store::allow(tx, &file.uuid, &user, hash).await?;
+        passes.push(Pass { file, user, password });
+    }
+    Ok(passes)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -4,13 +4,16 @@
 mod caller;
 mod deliver;
 mod files;
+mod hand;
 mod late;
+mod look;
 mod own;
 mod post;
 mod pulled;
 mod reply_to;
 mod respond;
 mod send;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -24,7 +27,10 @@ use uuid::{ContextV1, Timestamp, Uuid};
 use crate::codec::node::Flaw;
 use crate::codec::smev3::{Participant, Version};
 use crate::exchange::Exchange;
-use crate::exchange::desk::post::Post;
+use crate::exchange::desk::hand::Handing;
+use crate::exchange::desk::look::Looking;
+use crate::exchange::desk::post::Writing;
+use crate::exchange::desk::turns::Turns;
 use crate::exchange::members::{Kind, Members};
 use crate::exchange::parties::{Parties, Picture};
 use crate::exchange::question::QuestionError;
@@ -35,7 +41,7 @@ use crate::storage::db::{Db, DbError};
 use crate::storage::federal as registry;
 use crate::storage::federal_system::FederalSystem;
 use crate::storage::ids::Ids;
-use crate::storage::mailbox::MailboxError;
+use crate::storage::mailbox::{MailboxError, Place};
 
 pub use caller::{Caller, CallerError, OutOfDate};
 pub use deliver::Delivered;
@@ -56,17 +62,16 @@ struct Inner {
     clock: Clock,
     seal: Seal,
     parties: Arc<Parties>,
-    post: Post,
+    looking: Turns<Looking>,
+    writing: Turns<Writing>,
+    handing: Turns<Handing>,
     /// Makes message ids: node and clock sequence of UUIDs of version 1.
     node: [u8; 6],
     sequence: ContextV1,
     secret: OnceCell<Vec<u8>>,
     /// When each queue was last noted as polled.
-    polled: Mutex<HashMap<QueueKey, DateTime<Utc>>>,
+    polled: Mutex<HashMap<Place, DateTime<Utc>>>,
 }
-
-/// A queue: system, which of its queues, node.
-type QueueKey = (i64, &'static str, String);
 
 /// A message that a system sent: its envelope is valid, its sender known.
 #[derive(Clone, Debug)]
@@ -166,10 +171,13 @@ impl Desk {
         let mut random = [0; 8];
         rand_bytes(&mut random)?;
         let [node @ .., high, low] = random;
+        let db = exchange.db().clone();
         let inner = Inner {
             parties: Arc::clone(&exchange.0.parties),
-            post: Post::new(exchange.db().clone(), exchange.clock()),
-            db: exchange.db().clone(),
+            looking: Turns::new(Looking { db: db.clone() }),
+            writing: Turns::new(Writing { db: db.clone(), clock: exchange.clock() }),
+            handing: Turns::new(Handing { db: db.clone() }),
+            db,
             ids: exchange.ids().clone(),
             clock: exchange.clock(),
             seal,

@@ -3,24 +3,25 @@
 
 use std::io::{self, Write as _};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use openssl::sha::sha256;
 
 use super::post::{Deed, Put};
 use super::send::{request, store};
-use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError, reply_to};
+use super::{Caller, Desk, Sent, TakeError, reply_to};
 use crate::codec::federal;
+use crate::codec::node::Flaw;
 use crate::codec::smev3::{Header, Provided, Send, SendRequest, Told, Version, provided_response};
 use crate::exchange::disclosed;
 use crate::exchange::members::Kind;
 use crate::exchange::question::{self, Asker, QuestionError};
-use crate::model::federal::{Answer, Asked, Topic};
+use crate::model::federal::{Answer, Asked, PersonKey, Question, Topic};
 use crate::storage::audit::Act;
 use crate::storage::db::Tx;
 use crate::storage::disclosure::Disclosure;
-use crate::storage::mailbox::{self, MailboxError, Message, Queue, Request, Selector};
+use crate::storage::mailbox::{MailboxError, Message, Place, Queue, Request};
 
 /// Longest answer that stands in the message itself, in bytes; a longer one is a file beside it.
 const LONGEST: usize = 1 << 20;
@@ -36,6 +37,9 @@ pub(super) struct Ready {
     pub(super) act: Act,
     pub(super) begun: Option<Tx>,
 }
+
+/// An answer, and the transaction that goes on with what it has written, if it has.
+pub(super) type Found = (Answer, Option<Tx>);
 
 /// The content of an answer, and the files beside it with our signatures over them.
 pub(super) struct Packed {
@@ -64,43 +68,47 @@ impl Desk {
         kind: Kind,
     ) -> Result<DateTime<Utc>, TakeError> {
         let now = self.now();
-        let content = &sent.message.data.content;
-        let asked = federal::question(topic, content).map_err(TakeError::Content)?;
+        let asked = federal::question(topic, &sent.message.data.content);
         let system = &caller.system;
         let node = sent.message.data.node_id.clone().unwrap_or_default();
-        let queue =
-            Selector { system: system.id, queue: Queue::Response, node, message_type: None };
-        if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
+        let place = Place { system: system.id, queue: Queue::Response, node };
+        let look = self.look(sent.message_id, place.clone(), card(&asked, now)).await?;
+        let asked = asked.map_err(TakeError::Content)?;
+        if look.full {
             return Err(TakeError::QueueFull(format!("{}.response", system.mnemonic)));
         }
         let sequence = self.0.ids.one("mailbox_answer").await?;
         let to = reply_to::write(self.secret().await?, sent.message_id);
         let to = to.map_err(QuestionError::from)?;
         let (version, message_id) = (sent.version, sent.message_id);
-        let ready = self.ready(caller, sent, &asked, &kind, now).await?;
+        let found = match look.card {
+            Some(card) => (card, None),
+            None => self.find(system.id, &asked, sent.message.data.test, now).await?,
+        };
+        let ready = self.ready(caller, sent, &asked, &kind, found, now).await?;
         let Ready { packed, request, disclosure, act, begun } = ready;
-        let message = self.message(packed, &to, version, &queue, (message_id, sequence))?;
+        let message = self.message(packed, &to, version, place, (message_id, sequence))?;
         let message = Message { message_type: kind.code.clone(), ..message };
         let put = Put { request, message, disclosure: Some(disclosure), act };
         let done = match begun {
             Some(tx) => store(tx, put, &[], now).await?,
-            None => self.0.post.perform(Deed::Put(Box::new(put))).await?,
+            None => self.0.writing.perform(Deed::Put(Box::new(put))).await?,
         };
         if done { Ok(now) } else { Err(TakeError::AlreadySent) }
     }
 
-    /// Answers a question: all that is to be written with the answer, wherever that goes.
+    /// All that is to be written with the answer to a question, wherever that goes.
     pub(super) async fn ready(
         &self,
         caller: &Caller,
         sent: Sent<Send<SendRequest>>,
         asked: &Asked,
         kind: &Kind,
+        (answer, begun): Found,
         now: DateTime<Utc>,
     ) -> Result<Ready, TakeError> {
         let system = &caller.system;
         let number = self.0.ids.one("disclosure").await?;
-        let (answer, begun) = self.find(system.id, asked, sent.message.data.test, now).await?;
         let disclosure = Disclosure {
             id: number,
             at: now,
@@ -122,14 +130,14 @@ impl Desk {
         Ok(Ready { packed: self.pack(&answer)?, request, disclosure, act, begun })
     }
 
-    /// The answer, and the transaction that goes on with what it has written, if it has.
-    async fn find(
+    /// Answers a question.
+    pub(super) async fn find(
         &self,
         system: i64,
         asked: &Asked,
         test: bool,
         now: DateTime<Utc>,
-    ) -> Result<(Answer, Option<Tx>), TakeError> {
+    ) -> Result<Found, TakeError> {
         let ids = &self.0.ids;
         let asker = Asker { system, key: self.secret().await?, now, ids };
         let question = &asked.question;
@@ -171,7 +179,7 @@ impl Desk {
         packed: Packed,
         to: &str,
         version: Version,
-        queue: &Selector,
+        place: Place,
         (request_id, sequence): (uuid::Uuid, i64),
     ) -> Result<Message, TakeError> {
         let message_id = self.message_id(self.now());
@@ -179,9 +187,9 @@ impl Desk {
         let data = provided_response(version, &Provided { message_id, to, told });
         Ok(Message {
             message_id,
-            queue: queue.queue,
-            system: queue.system,
-            node: queue.node.clone(),
+            queue: place.queue,
+            system: place.system,
+            node: place.node,
             request_id,
             sender: None,
             message_type: String::new(),
@@ -193,6 +201,14 @@ impl Desk {
             attachments: packed.files,
             sequence,
         })
+    }
+}
+
+/// The card that a question asks for, as of this day.
+fn card(asked: &Result<Asked, Vec<Flaw>>, now: DateTime<Utc>) -> Option<(PersonKey, NaiveDate)> {
+    match &asked.as_ref().ok()?.question {
+        Question::PersonBySnils(key) => Some((key.clone(), now.date_naive())),
+        _ => None,
     }
 }
 

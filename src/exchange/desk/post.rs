@@ -1,21 +1,17 @@
-//! Writing what is taken and confirmed: one transaction takes whatever is waiting at the moment, so
-//! that the disk and the chain of audit rows are asked once for many messages.
+//! Writing what is taken and confirmed, so that the disk and the chain of audit rows are asked once
+//! for many messages.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use serde_json::json;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use uuid::Uuid;
 
+use super::turns::Work;
 use crate::model::clock::Clock;
 use crate::storage::audit::{self, Act};
 use crate::storage::db::Db;
 use crate::storage::disclosure::{self, Disclosure};
 use crate::storage::mailbox::{self, MailboxError, Message, Request};
-
-/// Deeds in one transaction.
-const BATCH: usize = 64;
 
 /// Something to be written.
 pub(super) enum Deed {
@@ -41,87 +37,20 @@ pub(super) struct Ack {
     pub(super) accepted: bool,
 }
 
-/// What became of a deed: whether it was done; not, when the request was there before or no such
-/// message was out.
-type Outcome = Result<bool, MailboxError>;
-
-/// A deed and who waits for it.
-type Waiting = (Deed, oneshot::Sender<Outcome>);
-
-/// The writer. Cheap to clone.
+/// Writes deeds in one transaction. Of each it gives whether it was done; it was not when the request
+/// was there before, or no such message was out.
 #[derive(Clone)]
-pub(super) struct Post {
-    db: Db,
-    clock: Clock,
-    waiting: Arc<StdMutex<Vec<Waiting>>>,
-    turn: Arc<Mutex<()>>,
+pub(super) struct Writing {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
 }
 
-impl Post {
-    pub(super) fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock, waiting: Arc::default(), turn: Arc::default() }
-    }
+impl Work for Writing {
+    type Job = Deed;
+    type Done = bool;
+    type Error = MailboxError;
 
-    /// Does a deed, together with those that wait at the same time.
-    ///
-    /// # Errors
-    /// [`MailboxError`]; the deed may or may not have been done when the database went away.
-    pub(super) async fn perform(&self, deed: Deed) -> Outcome {
-        let (answer, mut answered) = oneshot::channel();
-        self.lock().push((deed, answer));
-        tokio::select! {
-            biased;
-            outcome = &mut answered => return outcome.unwrap_or(Err(MailboxError::Left)),
-            turn = Arc::clone(&self.turn).lock_owned() => {
-                // On a task of its own: a caller who leaves takes nobody else's deed along.
-                tokio::spawn(self.clone().write(turn));
-            }
-        }
-        answered.await.unwrap_or(Err(MailboxError::Left))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes batches until nobody waits.
-    async fn write(self, turn: OwnedMutexGuard<()>) {
-        loop {
-            let batch: Vec<Waiting> = {
-                let mut waiting = self.lock();
-                let count = waiting.len().min(BATCH);
-                waiting.drain(..count).collect()
-            };
-            if batch.is_empty() {
-                break;
-            }
-            let (deeds, answers): (Vec<Deed>, Vec<_>) = batch.into_iter().unzip();
-            for (answer, outcome) in answers.into_iter().zip(self.commit(&deeds).await) {
-                // Who has left learns it from the next call.
-                let _ = answer.send(outcome);
-            }
-        }
-        drop(turn);
-    }
-
-    async fn commit(&self, deeds: &[Deed]) -> Vec<Outcome> {
-        match self.transaction(deeds).await {
-            Ok(done) => done.into_iter().map(Ok).collect(),
-            Err(error) if deeds.len() == 1 => vec![Err(error)],
-            // One of them may be to blame.
-            Err(error) => {
-                tracing::warn!(%error, deeds = deeds.len(), "writing one by one");
-                let mut outcomes = Vec::with_capacity(deeds.len());
-                for deed in deeds {
-                    let done = self.transaction(std::slice::from_ref(deed)).await;
-                    outcomes.push(done.map(|done| done.first().copied().unwrap_or(false)));
-                }
-                outcomes
-            }
-        }
-    }
-
-    async fn transaction(&self, deeds: &[Deed]) -> Result<Vec<bool>, MailboxError> {
+    async fn perform(&self, deeds: &[Deed]) -> Result<Vec<bool>, MailboxError> {
         let mut tx = self.db.begin().await?;
         let puts = firsts(deeds);
         let requests: Vec<&Request> = puts.iter().map(|put| &put.request).collect();

@@ -178,7 +178,9 @@ impl Desk {
             envelope: pulled.document.clone(),
             peer: pulled.peer.clone(),
         };
-        let mut ready = self.ready(caller, sent, &asked, &kind, now).await?;
+        let test = sent.message.data.test;
+        let found = self.find(caller.system.id, &asked, test, now).await?;
+        let mut ready = self.ready(caller, sent, &asked, &kind, found, now).await?;
         ready.request.origin = Origin::Remote;
         Ok(ready)
     }

@@ -9,7 +9,7 @@ use crate::codec::smev3::{Content, Send, SendResponse};
 use crate::exchange::question::QuestionError;
 use crate::storage::audit::{self, Act};
 use crate::storage::file_store;
-use crate::storage::mailbox::{self, Message, Open, Queue, Selector};
+use crate::storage::mailbox::{self, Message, Open, Place, Queue};
 
 impl Desk {
     /// Takes an answer. Returns when it was taken and who gets it.
@@ -24,20 +24,19 @@ impl Desk {
         let now = self.now();
         let address = reply_to::read(self.secret().await?, &sent.message.data.to);
         let address = address.map_err(QuestionError::from)?.ok_or(TakeError::Address)?;
-        if mailbox::is_taken(self.db(), sent.message_id).await? {
+        let mut tx = self.db().begin_read().await?;
+        if !mailbox::taken(&mut tx, &[sent.message_id]).await?.is_empty() {
             return Err(TakeError::AlreadySent);
         }
-        let request = mailbox::open_request(self.db(), address).await?;
+        let request = mailbox::open_request(&mut tx, address).await?;
         let request = request.filter(|request| request.provider == Some(caller.system.id));
         let request = request.filter(|request| request.open).ok_or(TakeError::Address)?;
         self.judge_content(&request, &sent.message.data.content).await?;
-        let queue = Selector {
-            system: request.system,
-            queue: Queue::Response,
-            node: request.node.clone(),
-            message_type: None,
-        };
-        if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
+        let (system, node) = (request.system, request.node.clone());
+        let place = Place { system, queue: Queue::Response, node };
+        let full = mailbox::fullness(&mut tx, &place, QUEUE_LIMIT).await?;
+        tx.commit().await?;
+        if full {
             let owner = self.participant(request.system).await?.mnemonic;
             return Err(TakeError::QueueFull(format!("{owner}.response")));
         }

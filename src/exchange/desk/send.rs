@@ -1,18 +1,24 @@
 //! SendRequest: who answers such requests is found; we do, at once, or the request is put into the
 //! queue of the system that does.
 
-use chrono::{DateTime, Utc};
-use openssl::sha::sha256;
+use std::sync::Arc;
 
+use chrono::{DateTime, NaiveDate, Utc};
+use openssl::sha::sha256;
+use uuid::Uuid;
+
+use super::look::{Inquiry, Look};
 use super::post::{Deed, Put};
-use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError};
+use super::{Caller, Desk, Sent, TakeError};
 use crate::codec::smev3::{Send, SendRequest};
 use crate::exchange::members::{Kind, Provider};
+use crate::model::federal::PersonKey;
 use crate::storage::audit::{self, Act};
 use crate::storage::db::Tx;
 use crate::storage::disclosure::{self, Disclosure};
+use crate::storage::federal_system::FederalSystem;
 use crate::storage::file_store;
-use crate::storage::mailbox::{self, Message, Origin, Queue, Request, Selector};
+use crate::storage::mailbox::{self, Message, Origin, Place, Queue, Request};
 
 impl Desk {
     /// Takes a request. Returns when it was taken and which system gets it; none when we have answered.
@@ -33,9 +39,6 @@ impl Desk {
         if !members.may_ask(&caller.system, &kind) {
             return Err(TakeError::Denied);
         }
-        if mailbox::is_taken(self.db(), sent.message_id).await? {
-            return Err(TakeError::AlreadySent);
-        }
         match kind.provider {
             Provider::Us(topic) => {
                 let taken_at = self.answer(caller, sent, topic, kind).await?;
@@ -43,11 +46,24 @@ impl Desk {
             }
             Provider::System(provider) => {
                 let known = members.system(provider).filter(|known| known.active);
-                let name = known.ok_or(TakeError::NoProvider)?.mnemonic.clone();
-                let taken_at = self.hand_on(caller, sent, kind, provider, name).await?;
+                let taken_at = self.hand_on(caller, sent, kind, provider, known).await?;
                 Ok((taken_at, Some(provider)))
             }
         }
+    }
+
+    /// What is looked up for a message before it is taken.
+    ///
+    /// # Errors
+    /// [`TakeError::AlreadySent`] when a message of its id was taken before.
+    pub(super) async fn look(
+        &self,
+        message_id: Uuid,
+        place: Place,
+        card: Option<(PersonKey, NaiveDate)>,
+    ) -> Result<Look, TakeError> {
+        let look = self.0.looking.perform(Inquiry { message_id, place, card }).await?;
+        if look.taken { Err(TakeError::AlreadySent) } else { Ok(look) }
     }
 
     /// Puts a request into the queue of its provider.
@@ -57,16 +73,13 @@ impl Desk {
         sent: Sent<Send<SendRequest>>,
         kind: Kind,
         provider: i64,
-        name: String,
+        known: Option<&Arc<FederalSystem>>,
     ) -> Result<DateTime<Utc>, TakeError> {
         let now = self.now();
-        let queue = Selector {
-            system: provider,
-            queue: Queue::Request,
-            node: String::new(),
-            message_type: None,
-        };
-        if mailbox::fullness(self.db(), &queue, QUEUE_LIMIT).await? {
+        let place = Place { system: provider, queue: Queue::Request, node: String::new() };
+        let look = self.look(sent.message_id, place, None).await?;
+        let name = known.ok_or(TakeError::NoProvider)?.mnemonic.clone();
+        if look.full {
             return Err(TakeError::QueueFull(format!("{name}.request")));
         }
         let references = &sent.message.references;
@@ -97,7 +110,7 @@ impl Desk {
         let request = request(caller, sent, kind.code, Some(provider), now);
         let put = Put { request, message, disclosure: None, act };
         let new = if files.is_empty() {
-            self.0.post.perform(Deed::Put(Box::new(put))).await?
+            self.0.writing.perform(Deed::Put(Box::new(put))).await?
         } else {
             store(self.db().begin().await?, put, &files, now).await?
         };

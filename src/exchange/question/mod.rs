@@ -7,6 +7,8 @@ mod person;
 pub(super) mod statistics;
 mod transfer;
 
+pub(super) use person::persons_by_keys;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use openssl::rand::rand_bytes;
 use uuid::{Builder, Uuid};
@@ -79,7 +81,10 @@ pub async fn answer(
     question: &Question,
 ) -> Result<Answer, QuestionError> {
     match question {
-        Question::PersonBySnils(key) => Ok(person::person_by_key(tx, asker.today(), key).await?),
+        Question::PersonBySnils(key) => {
+            let cards = persons_by_keys(tx, asker.today(), &[key]).await?.pop();
+            Ok(cards.unwrap_or(Answer::PersonBySnils { redirects: vec![], cards: vec![] }))
+        }
         Question::FindPerson(likeness) => Ok(person::find_person(tx, likeness).await?),
         Question::ChangedSince(since) => page::changed_since(tx, asker, since).await,
         Question::Trajectory(key) => Ok(person::trajectory(tx, key).await?),

@@ -12,41 +12,67 @@ use crate::model::kind::Kind;
 use crate::normalise::likeness::{THRESHOLD, Wanted};
 use crate::normalise::{self, identity_document};
 use crate::storage::db::{DbError, Tx};
-use crate::storage::federal;
+use crate::storage::federal::{self, Owned};
 
 /// Most candidates in an answer to FindPerson.
 const CANDIDATES: usize = 20;
 
-/// The persons known by a key, survivors in the place of merged ones, and the merges met.
-pub(super) async fn found(
-    tx: &mut Tx,
-    key: &PersonKey,
-) -> Result<(Vec<EntityId>, Vec<Redirect>), DbError> {
-    let found = match key {
-        PersonKey::Snils(snils) => federal::by_snils(tx, snils).await?,
-        PersonKey::FederalId(id) => federal::by_federal_id(tx, id).await?,
-        PersonKey::RegionalId(id) => vec![*id],
-    };
-    federal::survivors(tx, &found).await
+/// Persons, survivors in the place of merged ones, and the merges met.
+type Found = (Vec<EntityId>, Vec<Redirect>);
+
+/// The persons known by a key.
+pub(super) async fn found(tx: &mut Tx, key: &PersonKey) -> Result<Found, DbError> {
+    Ok(found_all(tx, &[key]).await?.pop().unwrap_or_default())
 }
 
-pub(super) async fn person_by_key(
+/// The persons known by each of these keys.
+async fn found_all(tx: &mut Tx, keys: &[&PersonKey]) -> Result<Vec<Found>, DbError> {
+    let mut numbers: Vec<&str> = keys
+        .iter()
+        .filter_map(|key| match key {
+            PersonKey::Snils(snils) => Some(snils.as_str()),
+            PersonKey::FederalId(_) | PersonKey::RegionalId(_) => None,
+        })
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let numbered = federal::by_snils(tx, &numbers).await?;
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        found.push(match key {
+            PersonKey::Snils(snils) => numbered.get(snils).cloned().unwrap_or_default(),
+            PersonKey::FederalId(id) => federal::by_federal_id(tx, id).await?,
+            PersonKey::RegionalId(id) => vec![*id],
+        });
+    }
+    let merges = federal::merges(tx, &found.concat()).await?;
+    Ok(found.iter().map(|persons| merges.survivors(persons)).collect())
+}
+
+/// The card of the persons known by each of these keys, in their order.
+pub(in crate::exchange) async fn persons_by_keys(
     tx: &mut Tx,
     today: NaiveDate,
-    key: &PersonKey,
-) -> Result<Answer, DbError> {
-    let (persons, redirects) = found(tx, key).await?;
-    let mut entities = federal::entities(tx, normalise::spec(Kind::Person), &persons).await?;
-    let mut cards = Vec::new();
-    for id in persons {
-        let Some(person) = entities.remove(&id) else { continue };
-        let spec = normalise::spec(Kind::IdentityDocument);
-        let documents = federal::documents(tx, spec, id).await?;
-        let spec = normalise::spec(Kind::Membership);
-        let memberships = federal::memberships(tx, spec, id, today).await?;
-        cards.push(Card { person, documents, memberships });
-    }
-    Ok(Answer::PersonBySnils { redirects, cards })
+    keys: &[&PersonKey],
+) -> Result<Vec<Answer>, DbError> {
+    let found = found_all(tx, keys).await?;
+    let all: HashSet<EntityId> = found.iter().flat_map(|(persons, _)| persons).copied().collect();
+    let all: Vec<EntityId> = all.into_iter().collect();
+    let known = federal::entities(tx, normalise::spec(Kind::Person), &all).await?;
+    let spec = normalise::spec(Kind::IdentityDocument);
+    let documents = federal::documents(tx, spec, &all).await?;
+    let spec = normalise::spec(Kind::Membership);
+    let memberships = federal::memberships(tx, spec, &all, today).await?;
+    let card = |id: &EntityId| {
+        let of = |owned: &Owned| owned.get(id).cloned().unwrap_or_default();
+        let person = known.get(id)?.clone();
+        Some(Card { person, documents: of(&documents), memberships: of(&memberships) })
+    };
+    let answer = |(persons, redirects): Found| Answer::PersonBySnils {
+        redirects,
+        cards: persons.iter().filter_map(card).collect(),
+    };
+    Ok(found.into_iter().map(answer).collect())
 }
 
 pub(super) async fn find_person(tx: &mut Tx, likeness: &Likeness) -> Result<Answer, DbError> {

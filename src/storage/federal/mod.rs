@@ -20,7 +20,7 @@ use crate::storage::db::{Db, DbError, Row, Tx};
 use crate::storage::input::{Column, Input};
 
 /// Most persons that one key may stand for in an answer.
-const SAME_KEY: i64 = 100;
+const SAME_KEY: usize = 100;
 
 /// Longest chain of merges that is followed.
 const MERGES: usize = 16;
@@ -45,13 +45,26 @@ pub struct Change {
     pub entity: EntityId,
 }
 
-/// Persons with this insurance number, merged ones included.
+/// Persons with these insurance numbers, each given once, merged ones included, by number.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn by_snils(tx: &mut Tx, snils: &str) -> Result<Vec<EntityId>, DbError> {
-    let sql = "SELECT id FROM person WHERE snils = $1 ORDER BY id LIMIT $2";
-    ids(&tx.query(sql, args![snils, SAME_KEY]).await?)
+pub async fn by_snils(
+    tx: &mut Tx,
+    numbers: &[&str],
+) -> Result<HashMap<String, Vec<EntityId>>, DbError> {
+    let wanted = numbers.iter().map(|number| Some((*number).to_owned())).collect();
+    let input = Input::new().column("wanted", Column::Text(wanted));
+    let sql = "WITH {input} SELECT p.snils, p.id FROM input JOIN person p \
+        ON p.snils = input.wanted ORDER BY p.id";
+    let mut found: HashMap<String, Vec<EntityId>> = HashMap::new();
+    for row in tx.query_input(sql, input, vec![]).await? {
+        let same = found.entry(row.get(0)?).or_default();
+        if same.len() < SAME_KEY {
+            same.push(EntityId(row.get(1)?));
+        }
+    }
+    Ok(found)
 }
 
 /// The person to whom the federal segment gave this id.
@@ -100,10 +113,57 @@ pub async fn born_on(tx: &mut Tx, day: NaiveDate) -> Result<Vec<Named>, DbError>
 /// Any [`DbError`].
 pub async fn by_document(tx: &mut Tx, key: i64) -> Result<Vec<EntityId>, DbError> {
     let sql = "SELECT person_id FROM identity_document WHERE document_key = $1 LIMIT $2";
-    ids(&tx.query(sql, args![key, SAME_KEY]).await?)
+    let limit = i64::try_from(SAME_KEY).unwrap_or(i64::MAX);
+    ids(&tx.query(sql, args![key, limit]).await?)
 }
 
-/// Puts survivors in the place of merged persons; each person once, in order, and the merges met.
+/// Into whom persons were merged.
+#[derive(Clone, Debug, Default)]
+pub struct Merges(HashMap<EntityId, EntityId>);
+
+impl Merges {
+    /// Puts survivors in the place of merged persons; each person once, in order, and the merges met.
+    pub fn survivors(&self, found: &[EntityId]) -> (Vec<EntityId>, Vec<Redirect>) {
+        let (mut persons, mut redirects) = (Vec::new(), Vec::new());
+        for &from in found {
+            let mut to = from;
+            for _ in 0..MERGES {
+                let Some(&next) = self.0.get(&to) else { break };
+                to = next;
+            }
+            if to != from {
+                redirects.push(Redirect { from, to });
+            }
+            if !persons.contains(&to) {
+                persons.push(to);
+            }
+        }
+        (persons, redirects)
+    }
+}
+
+/// The merges of these persons, and of those whom they were merged into.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn merges(tx: &mut Tx, persons: &[EntityId]) -> Result<Merges, DbError> {
+    let sql = "WITH {input} SELECT p.id, p.merged_into FROM input JOIN person p \
+        ON p.id = input.id WHERE p.merged_into IS NOT NULL";
+    let (mut merges, mut wanted) = (Merges::default(), persons.to_vec());
+    for _ in 0..MERGES {
+        let mut next = Vec::new();
+        for row in tx.query_input(sql, input(&wanted), vec![]).await? {
+            let (from, to) = (EntityId(row.get(0)?), EntityId(row.get(1)?));
+            if merges.0.insert(from, to).is_none() {
+                next.push(to);
+            }
+        }
+        wanted = next;
+    }
+    Ok(merges)
+}
+
+/// The survivors of merges in the place of these persons, and the merges met.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -111,25 +171,7 @@ pub async fn survivors(
     tx: &mut Tx,
     found: &[EntityId],
 ) -> Result<(Vec<EntityId>, Vec<Redirect>), DbError> {
-    let (mut persons, mut redirects) = (Vec::new(), Vec::new());
-    for &from in found {
-        let mut to = from;
-        for _ in 0..MERGES {
-            let sql = "SELECT merged_into FROM person WHERE id = $1";
-            let row = tx.query_one(sql, args![to.0]).await?;
-            match row.map(|row| row.get::<Option<i64>>(0)).transpose()?.flatten() {
-                Some(next) => to = EntityId(next),
-                None => break,
-            }
-        }
-        if to != from {
-            redirects.push(Redirect { from, to });
-        }
-        if !persons.contains(&to) {
-            persons.push(to);
-        }
-    }
-    Ok((persons, redirects))
+    Ok(merges(tx, found).await?.survivors(found))
 }
 
 /// A person and all who were merged into them, by id.
@@ -182,42 +224,56 @@ pub async fn entities(
     entities.map(|entity| entity.map(|entity| (entity.id, entity))).collect()
 }
 
-/// Identity documents of a person that have not been closed.
+/// What persons own, by person.
+pub type Owned = HashMap<EntityId, Vec<Entity>>;
+
+/// Identity documents of persons that have not been closed.
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn documents(
     tx: &mut Tx,
     spec: &'static KindSpec,
-    person: EntityId,
-) -> Result<Vec<Entity>, DbError> {
+    persons: &[EntityId],
+) -> Result<Owned, DbError> {
     let sql = format!(
-        "SELECT {} FROM {} t WHERE t.person_id = $1 AND t.closed_at IS NULL ORDER BY t.id",
+        "WITH {{input}} SELECT {} FROM input JOIN {} t ON t.person_id = input.id \
+         WHERE t.closed_at IS NULL ORDER BY t.id",
         columns(spec),
         spec.table
     );
-    let rows = tx.query(&sql, args![person.0]).await?;
-    rows.iter().map(|row| entity(spec, row)).collect()
+    owned(spec, &tx.query_input(&sql, input(persons), vec![]).await?)
 }
 
-/// Memberships of a person that have neither been closed nor ended before `today`.
+/// Memberships of persons that have neither been closed nor ended before `today`.
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn memberships(
     tx: &mut Tx,
     spec: &'static KindSpec,
-    person: EntityId,
+    persons: &[EntityId],
     today: NaiveDate,
-) -> Result<Vec<Entity>, DbError> {
+) -> Result<Owned, DbError> {
     let sql = format!(
-        "SELECT {} FROM {} t WHERE t.person_id = $1 AND t.closed_at IS NULL \
-         AND (t.to_date IS NULL OR t.to_date >= $2) ORDER BY t.from_date, t.id",
+        "WITH {{input}} SELECT {} FROM input JOIN {} t ON t.person_id = input.id \
+         WHERE t.closed_at IS NULL AND (t.to_date IS NULL OR t.to_date >= $1) \
+         ORDER BY t.from_date, t.id",
         columns(spec),
         spec.table
     );
-    let rows = tx.query(&sql, args![person.0, today]).await?;
-    rows.iter().map(|row| entity(spec, row)).collect()
+    owned(spec, &tx.query_input(&sql, input(persons), args![today]).await?)
+}
+
+fn owned(spec: &'static KindSpec, rows: &[Row]) -> Result<Owned, DbError> {
+    let mut owned = Owned::new();
+    for row in rows {
+        let one = entity(spec, row)?;
+        if let Some(person) = one.reference("person_id") {
+            owned.entry(person).or_default().push(one);
+        }
+    }
+    Ok(owned)
 }
 
 /// Changes after a place, in the order of the log, at most `limit` of them.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{LEASE_SECONDS, MailboxError, Queue, decompress};
+use super::{LEASE_SECONDS, MailboxError, Place, decompress};
 use crate::args;
 use crate::storage::db::{DbError, Row, Tx};
 use crate::storage::file_store::{self, File};
@@ -16,14 +16,10 @@ const FILES: &str =
     "(SELECT count(*) FROM store_file f WHERE f.message_id = mailbox_message.message_id)";
 
 /// Which queue, and what from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
-    /// Whose queue.
-    pub system: i64,
-    /// Which one.
-    pub queue: Queue,
-    /// Of this node; empty for the common queue.
-    pub node: String,
+    /// The queue.
+    pub place: Place,
     /// Only this kind of messages.
     pub message_type: Option<String>,
 }
@@ -55,36 +51,56 @@ pub struct Leased {
     pub queued_at: DateTime<Utc>,
 }
 
-/// Hands out the first message that nobody holds, and hides it for [`LEASE_SECONDS`].
+/// Hands out the first messages that nobody holds, at most so many, in the order of the queue, and
+/// hides them for [`LEASE_SECONDS`].
 ///
 /// # Errors
 /// Any [`MailboxError`].
-pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, MailboxError> {
+pub async fn lease(
+    tx: &mut Tx,
+    selector: &Selector,
+    count: usize,
+) -> Result<Vec<Leased>, MailboxError> {
     // A lease that a crash forgets only brings the message back sooner.
     tx.forgettable().await?;
     let (now, until) = (tx.now_sql(), tx.after_sql(LEASE_SECONDS));
-    let mut values = args![selector.system, selector.queue.as_str(), selector.node.as_str()];
+    let place = &selector.place;
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let mut values = args![place.system, place.queue.as_str(), place.node.as_str(), count];
     let chosen = match &selector.message_type {
         Some(wanted) => {
             values.extend(args![wanted.as_str()]);
-            "AND message_type = $4 "
+            "AND message_type = $5 "
         }
         None => "",
     };
+    // Materialised: looked for once, however the update is joined to it.
     let sql = format!(
-        "UPDATE mailbox_message SET leased_until = {until}, delivered_at = {now}, \
-         deliveries = deliveries + 1 WHERE message_id = (\
-         SELECT message_id FROM mailbox_message \
+        "WITH first AS MATERIALIZED (SELECT message_id AS id FROM mailbox_message \
          WHERE system_id = $1 AND queue = $2 AND node_id = $3 \
          AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= {now}) \
-         {chosen}ORDER BY priority, queued_at, sequence LIMIT 1 {}) \
+         {chosen}ORDER BY priority, queued_at, sequence LIMIT $4 {}) \
+         UPDATE mailbox_message SET leased_until = {until}, delivered_at = {now}, \
+         deliveries = deliveries + 1 FROM first WHERE message_id = first.id \
          RETURNING message_id, request_id, sender_id, version, content, signature, attachments, \
          queued_at, (SELECT r.reference_id FROM mailbox_request r WHERE r.message_id = request_id), \
          (SELECT r.transaction_code FROM mailbox_request r WHERE r.message_id = request_id), \
-         {FILES}",
+         {FILES}, priority, sequence",
         tx.skip_locked_sql()
     );
-    let Some(row) = tx.query_one(&sql, values).await? else { return Ok(None) };
+    let rows = tx.query(&sql, values).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let leased = leased(tx, row).await?;
+        let order: (i64, _, i64) = (row.get(11)?, leased.queued_at, row.get(12)?);
+        found.push((order, leased));
+    }
+    found.sort_unstable_by_key(|one| one.0);
+    Ok(found.into_iter().map(|(_, leased)| leased).collect())
+}
+
+/// A message with its files.
+async fn leased(tx: &mut Tx, row: &Row) -> Result<Leased, MailboxError> {
     let message_id: Uuid = row.get(0)?;
     let attachments = match row.get::<i64>(6)? {
         0 => Vec::new(),
@@ -95,7 +111,7 @@ pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, M
         _ => file_store::of_message(tx, message_id).await?,
     };
     let content: Vec<u8> = row.get(4)?;
-    Ok(Some(Leased {
+    Ok(Leased {
         message_id,
         request_id: row.get(1)?,
         sender: row.get(2)?,
@@ -107,7 +123,7 @@ pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, M
         queued_at: row.get(7)?,
         reference: row.get(8)?,
         transaction_code: row.get(9)?,
-    }))
+    })
 }
 
 async fn attachments(tx: &mut Tx, message: Uuid) -> Result<Vec<(String, Vec<u8>)>, DbError> {
@@ -158,12 +174,12 @@ pub async fn acknowledge(
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn note_poll(tx: &mut Tx, selector: &Selector) -> Result<(), DbError> {
+pub async fn note_poll(tx: &mut Tx, place: &Place) -> Result<(), DbError> {
     let now = tx.now_sql();
     let sql = format!(
         "INSERT INTO mailbox_poll (system_id, queue, node_id, polled_at) VALUES ($1, $2, $3, {now}) \
          ON CONFLICT (system_id, queue, node_id) DO UPDATE SET polled_at = excluded.polled_at"
     );
-    let (queue, node) = (selector.queue.as_str(), selector.node.as_str());
-    tx.execute(&sql, args![selector.system, queue, node]).await.map(|_| ())
+    let (queue, node) = (place.queue.as_str(), place.node.as_str());
+    tx.execute(&sql, args![place.system, queue, node]).await.map(|_| ())
 }

@@ -1,32 +1,37 @@
 //! Looking at the mailbox: what is taken, how long queues are, what has outlived its time.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Queue, Selector};
+use super::{Place, Queue};
 use crate::args;
 use crate::storage::db::{Db, DbError, Row, Tx};
 use crate::storage::file_store;
+use crate::storage::input::{Column, Input};
 
-/// Whether a message with this id has been taken from anybody.
+/// Those of these ids by which a message has been taken from anybody.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn is_taken(db: &Db, message_id: Uuid) -> Result<bool, DbError> {
-    let sql = "SELECT 1 FROM mailbox_request WHERE message_id = $1 \
-        UNION ALL SELECT 1 FROM mailbox_message WHERE message_id = $1 LIMIT 1";
-    Ok(db.query_one(sql, args![message_id]).await?.is_some())
+pub async fn taken(tx: &mut Tx, ids: &[Uuid]) -> Result<HashSet<Uuid>, DbError> {
+    let input = Input::new().column("id", Column::Uuid(ids.iter().copied().map(Some).collect()));
+    let sql = "WITH {input} SELECT id FROM input WHERE \
+        EXISTS (SELECT 1 FROM mailbox_request r WHERE r.message_id = id) \
+        OR EXISTS (SELECT 1 FROM mailbox_message m WHERE m.message_id = id)";
+    tx.query_input(sql, input, vec![]).await?.iter().map(|row| row.get(0)).collect()
 }
 
 /// Whether the queue holds at least so many messages that nobody has acknowledged.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn fullness(db: &Db, queue: &Selector, limit: i64) -> Result<bool, DbError> {
+pub async fn fullness(tx: &mut Tx, place: &Place, limit: i64) -> Result<bool, DbError> {
     let sql = "SELECT 1 FROM mailbox_message WHERE system_id = $1 AND queue = $2 AND node_id = $3 \
         AND acknowledged_at IS NULL LIMIT 1 OFFSET $4";
-    let values = args![queue.system, queue.queue.as_str(), queue.node.as_str(), limit - 1];
-    Ok(db.query_one(sql, values).await?.is_some())
+    let values = args![place.system, place.queue.as_str(), place.node.as_str(), limit - 1];
+    Ok(tx.query_one(sql, values).await?.is_some())
 }
 
 /// A request that waits for its provider.
@@ -73,9 +78,9 @@ fn read_open(row: &Row) -> Result<Open, DbError> {
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn open_request(db: &Db, message_id: Uuid) -> Result<Option<Open>, DbError> {
+pub async fn open_request(tx: &mut Tx, message_id: Uuid) -> Result<Option<Open>, DbError> {
     let sql = format!("{OPEN} WHERE message_id = $1");
-    db.query_one(&sql, args![message_id]).await?.as_ref().map(read_open).transpose()
+    tx.query_one(&sql, args![message_id]).await?.as_ref().map(read_open).transpose()
 }
 
 /// Requests whose end of life has passed and that nobody has answered.

@@ -16,7 +16,7 @@ use crate::storage::db::DbError;
 
 pub use lease::{Leased, Selector, acknowledge, lease, note_poll};
 pub use look::{
-    Open, QueueState, expired, fullness, give_up, is_taken, lengths, open_request, queues,
+    Open, QueueState, expired, fullness, give_up, lengths, open_request, queues, taken,
 };
 pub use put::{close, put_messages, put_requests};
 
@@ -41,7 +41,7 @@ pub enum MailboxError {
 }
 
 /// Which of the queues of a system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Queue {
     /// Of requests, for their provider.
     Request,
@@ -61,6 +61,17 @@ impl Queue {
     fn parse(name: &str) -> Self {
         if name == "request" { Self::Request } else { Self::Response }
     }
+}
+
+/// A queue of a system.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Whose it is.
+    pub system: i64,
+    /// Which one.
+    pub queue: Queue,
+    /// Of this node; empty for the common queue.
+    pub node: String,
 }
 
 /// How a request came to us.
