@@ -12,6 +12,7 @@ pub mod remote;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::storage::content;
 use crate::storage::db::DbError;
 
 pub use lease::{Leased, Selector, acknowledge, lease, note_poll};
@@ -22,9 +23,6 @@ pub use put::{close, put_messages, put_requests};
 
 /// How long a handed out message stays hidden from further calls, in seconds.
 pub const LEASE_SECONDS: u64 = 15 * 60;
-
-/// Level of compression: envelopes and answers are small and read once.
-const ZSTD_LEVEL: i32 = 1;
 
 /// Why the mailbox could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -163,9 +161,9 @@ pub struct Message {
 }
 
 fn compress(bytes: &[u8]) -> Result<Vec<u8>, MailboxError> {
-    zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(MailboxError::Damaged)
+    content::compress(bytes).map_err(MailboxError::Damaged)
 }
 
 fn decompress(frame: &[u8]) -> Result<Vec<u8>, MailboxError> {
-    zstd::stream::decode_all(frame).map_err(MailboxError::Damaged)
+    content::decompress(frame).map_err(MailboxError::Damaged)
 }
