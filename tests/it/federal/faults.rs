@@ -22,7 +22,7 @@ use crate::stack::Flavour;
 
 /// Declared, and nothing in this exchange leads to it: we judge no transaction codes and no rights of
 /// officials, and GetStatus has no selector.
-const NEVER: [(&str, &str); 3] = [
+pub(super) const NEVER: [(&str, &str); 3] = [
     ("SendRequest", "TransactionCodeInvalid"),
     ("SendRequest", "PersonalAccessDenied"),
     ("GetStatus", "UnknownMessageType"),
@@ -30,13 +30,13 @@ const NEVER: [(&str, &str); 3] = [
 
 /// A message and the fault that it must get.
 pub(super) struct Case {
-    operation: &'static str,
-    fault: &'static str,
+    pub(super) operation: &'static str,
+    pub(super) fault: &'static str,
     /// What it says of a signature.
-    reason: &'static str,
+    pub(super) reason: &'static str,
     /// How the description begins.
     said: String,
-    body: String,
+    pub(super) body: String,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,17 +45,7 @@ async fn every_declared_fault_is_told_on_every_version_in_the_words_of_the_recom
     let cast = Cast::gather(&world).await;
     let (mut provoked, mut address) = (BTreeSet::new(), String::new());
     for version in Version::ALL {
-        let to = cast.reply_to(&world, version, &cast.consumer).await;
-        let full = cast.reply_to(&world, version, &cast.full).await;
-        if version == Version::V11 {
-            fill(&world, "IS00004").await;
-        }
-        let mut cases = of_signatures(&cast, version, &to);
-        cases.extend(of_sending(&cast, version));
-        cases.extend(of_answering(&cast, version, &to, &full));
-        cases.extend(of_queues(&cast, version));
-        cases.extend(of_files(&cast, version, &to));
-        cases.extend(of_store(&world, &cast, version, &to).await);
+        let (cases, to) = cases(&world, &cast, version).await;
         for case in cases {
             let answered = world.send_by(version, case.body.clone()).await;
             judge(&case, version, &answered);
@@ -97,6 +87,23 @@ async fn every_declared_fault_is_told_on_every_version_in_the_words_of_the_recom
         assert_eq!(left, never, "{version:?}");
     }
     world.finish().await;
+}
+
+/// A version's messages with their faults, in the order in which they must be sent, versions too; and
+/// where an answer goes. A case without a fault is a message that must be taken.
+pub(super) async fn cases(world: &World, cast: &Cast, version: Version) -> (Vec<Case>, String) {
+    let to = cast.reply_to(world, version, &cast.consumer).await;
+    let full = cast.reply_to(world, version, &cast.full).await;
+    if version == Version::V11 {
+        fill(world, "IS00004").await;
+    }
+    let mut cases = of_signatures(cast, version, &to);
+    cases.extend(of_sending(cast, version));
+    cases.extend(of_answering(cast, version, &to, &full));
+    cases.extend(of_queues(cast, version));
+    cases.extend(of_files(cast, version, &to));
+    cases.extend(of_store(world, cast, version, &to).await);
+    (cases, to)
 }
 
 /// Faults of signatures, senders and envelopes, which every operation has.
@@ -436,7 +443,7 @@ async fn fill(world: &World, mnemonic: &str) {
 }
 
 /// Operations with the faults that the description we serve declares for them.
-async fn declared(world: &World, version: Version) -> BTreeSet<(String, String)> {
+pub(super) async fn declared(world: &World, version: Version) -> BTreeSet<(String, String)> {
     let (status, wsdl) = world.get(&format!("/ws/smev/{}?wsdl", version.as_str())).await;
     assert_eq!(status, 200);
     let root = Node::document(wsdl.as_bytes(), Limits::default()).unwrap();

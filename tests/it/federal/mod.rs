@@ -3,6 +3,7 @@
 
 mod cast;
 mod changes;
+mod examples;
 mod faults;
 mod federation;
 mod hostile;

@@ -1,4 +1,5 @@
-"""Validates every message in a folder against our schemas of its version: body, fault detail, content."""
+"""Validates every message in these folders, and below, against our schemas of its version: body, fault detail,
+content; or a content alone."""
 
 import pathlib
 import re
@@ -39,12 +40,15 @@ def version(element):
     return re.search(r"/(1\.[123])\}", element.tag).group(1)
 
 
-for path in sorted(pathlib.Path(sys.argv[1]).glob("*.xml")):
+for path in sorted(path for folder in sys.argv[1:] for path in pathlib.Path(folder).rglob("*.xml")):
     text = path.read_bytes()
     if not text.startswith(b"<"):
         continue
-    body = etree.fromstring(text).find(SOAP + "Body")
-    root = body[0]
+    message = etree.fromstring(text)
+    if etree.QName(message).namespace == OURS:
+        check(federal, message, path)
+        continue
+    root = message.find(SOAP + "Body")[0]
     if root.tag == SOAP + "Fault":
         detail = root.find("detail")
         if len(detail):
