@@ -65,7 +65,11 @@ impl Inherited {
                     self.0.push((start.depth(), local, value));
                 }
             }
-            Event::End(end) => self.0.retain(|(depth, ..)| *depth < end.depth()),
+            Event::End(end) => {
+                while self.0.last().is_some_and(|(depth, ..)| *depth >= end.depth()) {
+                    self.0.pop();
+                }
+            }
             Event::Text(_) | Event::Instruction(_) | Event::Eof => {}
         }
     }
@@ -152,6 +156,11 @@ impl<S: Sink> Canonicaliser<S> {
     pub fn within(sink: S, method: Method, above: &Inherited) -> Result<Self, OuterBase> {
         let outer = above.under(&method)?;
         Ok(Self { outer, ..Self::new(sink, method) })
+    }
+
+    /// The sink.
+    pub fn sink(&self) -> &S {
+        &self.sink
     }
 
     /// Hands the sink back; what was begun must have been ended, or [`Canonicaliser::pause`]d.

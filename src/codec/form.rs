@@ -15,17 +15,49 @@ pub struct Form {
     pub smev: bool,
 }
 
+/// How many octets a document may become for each of its own: namespaces are written again wherever
+/// they are not in force, which can make a hundred of one.
+const MOST_TIMES: u64 = 16;
+
+/// Octets that any document may become.
+const SMALL: u64 = 1 << 20;
+
 /// Writes events in a form. Either half sees whole elements, from their start tag to their end.
-pub struct FormWriter<S>(Half<S>);
+pub struct FormWriter<S>(Half<Counted<S>>);
 
 enum Half<S> {
     Canonical(Canonicaliser<S>),
     Smev(SmevTransform<S>),
 }
 
+/// Counts what goes into a sink.
+struct Counted<S> {
+    sink: S,
+    octets: u64,
+}
+
+impl<S: Sink> Sink for Counted<S> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.octets += bytes.len() as u64;
+        self.sink.write(bytes);
+    }
+}
+
 impl<S: Sink> FormWriter<S> {
     /// Begins at the start tag that comes first.
     pub fn new(sink: S, form: &Form) -> Self {
+        let sink = Counted { sink, octets: 0 };
+        Self(if form.smev {
+            Half::Smev(SmevTransform::new(sink).whole_texts())
+        } else {
+            Half::Canonical(Canonicaliser::new(sink, form.method.clone()))
+        })
+    }
+
+    /// The same for whoever wants the octets of any document, those that no signature may have too.
+    pub fn of_any(sink: S, form: &Form) -> Self {
+        let sink = Counted { sink, octets: 0 };
         Self(if form.smev {
             Half::Smev(SmevTransform::new(sink))
         } else {
@@ -41,6 +73,7 @@ impl<S: Sink> FormWriter<S> {
         if form.smev {
             return Ok(Self::new(sink, form));
         }
+        let sink = Counted { sink, octets: 0 };
         let canonicaliser = Canonicaliser::within(sink, form.method.clone(), above);
         canonicaliser
             .map(|inner| Self(Half::Canonical(inner)))
@@ -50,18 +83,26 @@ impl<S: Sink> FormWriter<S> {
     /// Writes an event.
     ///
     /// # Errors
-    /// `SIG_C14N` with the place, for content that has no such form.
+    /// `SIG_C14N` with the place, for content that has no such form; `SIG_LIMIT` when the form has many
+    /// times the octets of the document.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>, at: At<'_>) -> Result<(), Refusal> {
-        match &mut self.0 {
+        let octets = match &mut self.0 {
             Half::Canonical(canonicaliser) => {
                 canonicaliser.event(event, at);
-                Ok(())
+                canonicaliser.sink().octets
             }
-            Half::Smev(transform) => transform.event(event).map_err(|unfit| {
-                Refusal::new(RefusalCode::SigC14n).detail(unfit.to_string()).at(at.place())
-            }),
+            Half::Smev(transform) => {
+                transform.event(event).map_err(|unfit| {
+                    Refusal::new(RefusalCode::SigC14n).detail(unfit.to_string()).at(at.place())
+                })?;
+                transform.sink().octets
+            }
+        };
+        if octets > MOST_TIMES * at.span().end + SMALL {
+            return Err(Refusal::new(RefusalCode::SigLimit).at(at.place()));
         }
+        Ok(())
     }
 
     /// Writes what is due, before events that are not to be written.
@@ -82,8 +123,8 @@ impl<S: Sink> FormWriter<S> {
     /// Hands the sink back.
     pub fn into_sink(self) -> S {
         match self.0 {
-            Half::Canonical(canonicaliser) => canonicaliser.into_sink(),
-            Half::Smev(transform) => transform.into_sink(),
+            Half::Canonical(canonicaliser) => canonicaliser.into_sink().sink,
+            Half::Smev(transform) => transform.into_sink().sink,
         }
     }
 }
@@ -111,7 +152,7 @@ pub fn write_form(
     sink: impl Sink,
 ) -> Result<(), Refusal> {
     let mut reader = Reader::new(document, limits);
-    let mut writer = FormWriter::new(sink, form);
+    let mut writer = FormWriter::of_any(sink, form);
     let mut inside = false;
     loop {
         let (event, at) = reader.step()?;
@@ -153,4 +194,52 @@ pub fn octets(document: &[u8], form: &Form) -> Result<Vec<u8>, Refusal> {
     let mut octets = Vec::new();
     write_form(document, limits, form, &mut octets)?;
     Ok(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    fn judged(document: &str, smev: bool) -> Result<(), RefusalCode> {
+        let limits = Limits { instructions: 10, ..Limits::default() };
+        let form = Form { smev, ..Form::default() };
+        let mut reader = Reader::new(document.as_bytes(), limits);
+        let mut writer = FormWriter::new(Vec::new(), &form);
+        loop {
+            let (event, at) = reader.step().map_err(|error| Refusal::from(error).code)?;
+            if matches!(event, Event::Eof) {
+                return Ok(());
+            }
+            writer.event(&event, at).map_err(|refusal| refusal.code)?;
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_read_as_text_may_be_split_by_instructions_under_the_transform_of_smev() {
+        for text in ["Ива<?x?> <?x?>нов", "<?x?>Иванов", "Иванов<?x?>", "<?x?> <?x?>Иванов"]
+        {
+            let document = format!("<a xmlns='urn:a'><b>{text}</b></a>");
+            assert_eq!(judged(&document, true), Err(RefusalCode::SigC14n), "{text}");
+            assert_eq!(judged(&document, false), Ok(()), "hashed as it stands: {text}");
+        }
+        let between = "<a xmlns='urn:a'> <?x?> <b>Иванов</b> <?x?> <b/> </a>";
+        assert_eq!(judged(between, true), Ok(()));
+    }
+
+    #[test]
+    fn a_document_does_not_become_many_times_its_own_octets() {
+        let mut document = String::from("<r xmlns='urn:r'");
+        for at in 0..30 {
+            write!(document, " xmlns:p{at}='urn:{at}:{}'", "x".repeat(450)).unwrap();
+        }
+        document.push('>');
+        let tag: String =
+            (0..30).fold("<a".to_owned(), |tag, at| format!("{tag} p{at}:a=''")) + "/>";
+        let few = format!("{document}{}</r>", tag.repeat(50));
+        assert_eq!(judged(&few, false), Ok(()));
+        let many = format!("{document}{}</r>", tag.repeat(1_000));
+        assert_eq!(judged(&many, false), Err(RefusalCode::SigLimit));
+    }
 }

@@ -8,6 +8,10 @@ use crate::model::refusal::{Place, Refusal, RefusalCode};
 /// Most elements of a document that is read whole.
 const MOST: usize = 100_000;
 
+/// Most bytes that the elements and attributes of such a tree take, their texts not counted: each
+/// has the name of its namespace, which stands in the document once for all.
+const MOST_BYTES: usize = 32 << 20;
+
 /// An element. Namespace declarations, comments and prefixes are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -69,7 +73,7 @@ impl Node {
         namespace: &str,
         local: &str,
     ) -> Result<Self, Refusal> {
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         let mut open = vec![Self {
             namespace: namespace.to_owned(),
             local: local.to_owned(),
@@ -82,11 +86,13 @@ impl Node {
             match reader.next()? {
                 Event::Start(start) => {
                     // A tree needs many times the bytes of its document.
+                    let element = Self::begin(start);
                     count += 1;
-                    if count > MOST {
-                        return Err(Refusal::new(RefusalCode::XmlElements).at(start.place()));
+                    bytes += element.bytes();
+                    if count > MOST || bytes > MOST_BYTES {
+                        return Err(Refusal::new(RefusalCode::XmlElements).at(element.place));
                     }
-                    open.push(Self::begin(start));
+                    open.push(element);
                 }
                 Event::Text(text) => {
                     if let Some(node) = open.last_mut() {
@@ -119,6 +125,15 @@ impl Node {
             children: Vec::new(),
             place: start.place(),
         }
+    }
+
+    /// What it takes itself, without text and children.
+    fn bytes(&self) -> usize {
+        let one = |(namespace, local, value): &(String, String, String)| {
+            size_of::<(String, String, String)>() + namespace.len() + local.len() + value.len()
+        };
+        let attributes: usize = self.attributes.iter().map(one).sum();
+        size_of::<Self>() + self.namespace.len() + self.local.len() + attributes
     }
 
     /// Whether it has this expanded name.

@@ -25,6 +25,9 @@ pub enum Unfit {
     /// The namespace of `xml` cannot be bound to another prefix.
     #[error("атрибут с префиксом xml")]
     XmlAttribute,
+    /// An instruction stands inside a text: blanks beside it would be read and not signed.
+    #[error("инструкция обработки внутри текста")]
+    SplitText,
 }
 
 /// A namespace with the prefix that was allotted to it.
@@ -52,6 +55,13 @@ enum Last {
     Escaped,
 }
 
+/// What stands since the last tag.
+#[derive(Clone, Copy, Debug, Default)]
+struct Split {
+    instruction: bool,
+    text: bool,
+}
+
 /// Writes events as the transform has them.
 #[derive(Debug)]
 pub struct SmevTransform<S> {
@@ -65,6 +75,8 @@ pub struct SmevTransform<S> {
     pending: String,
     /// Nothing but blanks is pending.
     blank: bool,
+    /// What a text split by instructions has been so far; none where such texts are written.
+    split: Option<Split>,
     /// The tag at hand.
     tag: Vec<u8>,
 }
@@ -80,8 +92,22 @@ impl<S: Sink> SmevTransform<S> {
             run: Run::Pending,
             pending: String::new(),
             blank: true,
+            split: None,
             tag: Vec::new(),
         }
+    }
+
+    /// Refuses texts with instructions inside. The transform drops the blank pieces between them,
+    /// and whoever reads the text has these.
+    #[must_use]
+    pub fn whole_texts(mut self) -> Self {
+        self.split = Some(Split::default());
+        self
+    }
+
+    /// The sink.
+    pub fn sink(&self) -> &S {
+        &self.sink
     }
 
     /// Hands the sink back.
@@ -95,6 +121,7 @@ impl<S: Sink> SmevTransform<S> {
     /// [`Unfit`]; the sink is of no more use.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>) -> Result<(), Unfit> {
+        self.judge_split(event)?;
         match event {
             Event::Text(text) => self.text(text),
             Event::Start(start) => {
@@ -113,6 +140,16 @@ impl<S: Sink> SmevTransform<S> {
             Event::Instruction(_) | Event::Eof => self.end_run(),
         }
         Ok(())
+    }
+
+    fn judge_split(&mut self, event: &Event<'_>) -> Result<(), Unfit> {
+        let Some(split) = &mut self.split else { return Ok(()) };
+        match event {
+            Event::Text(text) => split.text |= !is_blank(text),
+            Event::Instruction(_) => split.instruction = true,
+            Event::Start(_) | Event::End(_) | Event::Eof => *split = Split::default(),
+        }
+        if split.instruction && split.text { Err(Unfit::SplitText) } else { Ok(()) }
     }
 
     fn start(&mut self, start: Start<'_>) -> Result<(), Unfit> {
@@ -200,7 +237,15 @@ fn units_of(text: &str) -> usize {
 /// The order of attributes: those with a namespace first, by it and then by local name, as Java
 /// compares strings.
 fn order(one: &Attribute<'_>, other: &Attribute<'_>) -> std::cmp::Ordering {
-    let java = |one: &str, other: &str| one.encode_utf16().cmp(other.encode_utf16());
+    // Bytes have the order of UTF-16 but for what is beyond the first plane and the end of that.
+    let beyond = |text: &str| text.bytes().any(|byte| byte >= 0xEE);
+    let java = |one: &str, other: &str| {
+        if beyond(one) || beyond(other) {
+            one.encode_utf16().cmp(other.encode_utf16())
+        } else {
+            one.cmp(other)
+        }
+    };
     let bare = one.namespace.is_empty().cmp(&other.namespace.is_empty());
     bare.then_with(|| java(one.namespace, other.namespace))
         .then_with(|| java(one.local, other.local))

@@ -43,6 +43,9 @@ pub struct Limits {
     pub namespaces: usize,
     /// Namespace declarations in scope at once.
     pub namespaces_in_scope: usize,
+    /// Bytes of the prefixes and names of the namespaces in scope at once: canonical forms write them
+    /// again and again.
+    pub namespace_bytes: usize,
     /// Processing instructions; none by default.
     pub instructions: u32,
     /// Whether there may be comments.
@@ -59,6 +62,7 @@ impl Default for Limits {
             text: 1 << 20,
             namespaces: 32,
             namespaces_in_scope: 128,
+            namespace_bytes: 16 << 10,
             instructions: 0,
             comments: true,
         }
@@ -77,6 +81,7 @@ impl Limits {
             text: 32 << 20,
             namespaces: 2 * taken.namespaces_in_scope,
             namespaces_in_scope: 4 * taken.namespaces_in_scope,
+            namespace_bytes: 4 * taken.namespace_bytes,
             instructions: 1 << 16,
             ..taken
         }

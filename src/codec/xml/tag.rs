@@ -279,7 +279,11 @@ impl Core {
             if ours.any(|binding| binding.prefix(&self.bound) == prefix) {
                 return Err(self.error(RefusalCode::XmlMalformed, attr.name.start));
             }
-            if self.bindings.len() >= self.limits.namespaces_in_scope || !may_declare(prefix, uri) {
+            let bytes = self.bound.len() + prefix.len() + uri.len();
+            if self.bindings.len() >= self.limits.namespaces_in_scope
+                || bytes > self.limits.namespace_bytes
+                || !may_declare(prefix, uri)
+            {
                 return Err(self.error(RefusalCode::XmlNs, attr.name.start));
             }
             let (prefix, uri) = (prefix.to_owned(), uri.to_owned());
