@@ -2,6 +2,7 @@
 //! confirmed.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use uuid::Uuid;
@@ -16,6 +17,11 @@ use crate::storage::mailbox::{self, Leased, MailboxError, Queue, Selector};
 
 /// How often a queue that is polled is noted as such.
 const NOTED: TimeDelta = TimeDelta::minutes(1);
+
+/// How long a call waits for others that are taking what waits, at first; each pause is twice as long as
+/// the one before, a second together.
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
+const LONGEST_PAUSE: Duration = Duration::from_millis(512);
 
 /// A message handed out.
 #[derive(Clone, Debug)]
@@ -59,15 +65,27 @@ impl Desk {
         let node = if queue == Queue::Request { String::new() } else { node.unwrap_or_default() };
         let selector = Selector { system: caller.system.id, queue, node, message_type };
         self.note_poll(&selector).await?;
-        let mut tx = self.db().begin().await?;
-        let leased = mailbox::lease(&mut tx, &selector).await?;
-        let Some(mut leased) = leased else {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut tx = self.db().begin().await?;
+            if let Some(mut leased) = mailbox::lease(&mut tx, &selector).await? {
+                let files = self.allow_files(&mut tx, std::mem::take(&mut leased.files)).await?;
+                tx.commit().await?;
+                return self.delivered(leased, files, queue, version).await.map(Some);
+            }
+            // A call that has begun to take a message may yet leave it: nothing waits only when no
+            // such call is left.
+            let waits = mailbox::waits(&mut tx, &selector).await?;
             tx.commit().await?;
-            return Ok(None);
-        };
-        let files = self.allow_files(&mut tx, std::mem::take(&mut leased.files)).await?;
-        tx.commit().await?;
-        self.delivered(leased, files, queue, version).await.map(Some)
+            if !waits {
+                return Ok(None);
+            }
+            if pause > LONGEST_PAUSE {
+                return Err(MailboxError::Held.into());
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
     }
 
     async fn delivered(

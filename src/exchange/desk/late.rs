@@ -74,7 +74,7 @@ impl Desk {
         };
         let told = Told::Async(status);
         let data = provided_response(version, &Provided { message_id, to: &to, told });
-        let message = Message {
+        let mut message = Message {
             message_id,
             queue: Queue::Response,
             system: request.system,
@@ -94,6 +94,9 @@ impl Desk {
         if !mailbox::give_up(&mut tx, request.message_id).await? {
             return Ok(());
         }
+        // Behind whatever its provider said of it in the same instant.
+        let last = mailbox::last_sequence(&mut tx, request.message_id).await?;
+        message.sequence = message.sequence.max(last + 1);
         mailbox::put_messages(&mut tx, &[&message]).await?;
         let act = Act {
             actor: "kontingent".to_owned(),

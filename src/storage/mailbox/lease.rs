@@ -110,6 +110,24 @@ pub async fn lease(tx: &mut Tx, selector: &Selector) -> Result<Option<Leased>, M
     }))
 }
 
+/// Whether a message waits in a queue that nobody holds, or that another call has begun to take and not
+/// yet taken. Asked after [`lease`] has found nothing.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn waits(tx: &mut Tx, selector: &Selector) -> Result<bool, DbError> {
+    // On SQLite no other call can be taking one at the same time.
+    if !tx.is_postgres() {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM mailbox_message WHERE system_id = $1 AND queue = $2 AND node_id = $3 \
+        AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= now()) \
+        AND (message_type = $4 OR $4 IS NULL) LIMIT 1";
+    let (queue, node) = (selector.queue.as_str(), selector.node.as_str());
+    let values = args![selector.system, queue, node, selector.message_type.clone()];
+    Ok(tx.query_one(sql, values).await?.is_some())
+}
+
 async fn attachments(tx: &mut Tx, message: Uuid) -> Result<Vec<(String, Vec<u8>)>, DbError> {
     let sql = "SELECT attachment_id, content FROM mailbox_attachment \
         WHERE message_id = $1 ORDER BY place";

@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use crate::storage::db::DbError;
 
-pub use lease::{Leased, Selector, acknowledge, lease, note_poll};
+pub use lease::{Leased, Selector, acknowledge, lease, note_poll, waits};
 pub use look::{
     Open, QueueState, expired, fullness, give_up, is_taken, lengths, open_request, queues,
 };
-pub use put::{close, put_messages, put_requests};
+pub use put::{close, hold, last_sequence, put_messages, put_requests, reserve_answer};
 
 /// How long a handed out message stays hidden from further calls, in seconds.
 pub const LEASE_SECONDS: u64 = 15 * 60;
@@ -35,6 +35,9 @@ pub enum MailboxError {
     /// The writer broke off; whether it had written is not known.
     #[error("the writer broke off")]
     Left,
+    /// Others have been taking for a second all that waits, and have not taken it.
+    #[error("messages that wait are held by calls that do not end")]
+    Held,
     /// Stored bytes do not decompress.
     #[error("a stored message is damaged")]
     Damaged(#[source] std::io::Error),

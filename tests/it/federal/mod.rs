@@ -10,6 +10,7 @@ mod message;
 mod peers;
 mod questions;
 mod queues;
+mod races;
 mod records;
 mod restart;
 mod statistics;
