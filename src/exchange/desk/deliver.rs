@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::files::Pass;
 use super::post::{Ack, Deed};
 use super::{Caller, Desk, TakeError, reply_to};
-use crate::codec::smev3::{Version, translate};
+use crate::codec::smev3::{Version, translate, translate_own};
 use crate::exchange::question::QuestionError;
 use crate::storage::federal_system::FederalSystem;
-use crate::storage::mailbox::{self, Leased, MailboxError, Queue, Selector};
+use crate::storage::mailbox::{self, Leased, MailboxError, Queue, Selector, State};
 
 /// How often a queue that is polled is noted as such.
 const NOTED: TimeDelta = TimeDelta::minutes(1);
@@ -103,7 +103,8 @@ impl Desk {
             Some(id) => self.system(id).await?,
             None => None,
         };
-        let provided = translate(content, written, version);
+        let translated = if leased.sender.is_some() { translate } else { translate_own };
+        let provided = translated(content, written, version);
         // What we said ourselves we say again.
         let signature = match leased.sender {
             None if written != version => Some(self.seal().provided(version, &provided)?),
@@ -112,9 +113,35 @@ impl Desk {
         let reply_to = match queue {
             Queue::Request => reply_to::write(self.secret().await?, leased.request_id)
                 .map_err(QuestionError::from)?,
-            Queue::Response => String::new(),
+            Queue::Response | Queue::Status => String::new(),
         };
         Ok(Delivered { leased, provided, signature, sender, reply_to, files })
+    }
+
+    /// Hands out the next message of the caller that has reached its receiver.
+    ///
+    /// # Errors
+    /// [`TakeError::UnknownKind`] when the caller may send nothing, and so has no such queue.
+    pub async fn next_state(&self, caller: &Caller) -> Result<Option<State>, TakeError> {
+        let system = caller.system.id;
+        let (queue, node) = (Queue::Status, String::new());
+        self.note_poll(&Selector { system, queue, node, message_type: None }).await?;
+        let mut tx = self.db().begin().await?;
+        let state = mailbox::lease_state(&mut tx, system).await?;
+        tx.commit().await?;
+        if state.is_none() {
+            let mut members =
+                Arc::clone(&self.picture().await.map_err(TakeError::Members)?.members);
+            if !members.may_send(&caller.system) {
+                // It may have been allowed to within the last second.
+                let fresh = self.0.parties.snapshot().await.map_err(TakeError::Members)?;
+                members = Arc::clone(&fresh.members);
+            }
+            if !members.may_send(&caller.system) {
+                return Err(TakeError::UnknownKind);
+            }
+        }
+        Ok(state)
     }
 
     /// Ends the delivery of a message; false when none of that id is out.

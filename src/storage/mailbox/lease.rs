@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{LEASE_SECONDS, MailboxError, Queue, decompress};
+use super::{LEASE_SECONDS, MailboxError, Queue, decompress, status};
 use crate::args;
 use crate::storage::db::{DbError, Row, Tx};
 use crate::storage::file_store::{self, File};
@@ -136,8 +136,9 @@ async fn attachments(tx: &mut Tx, message: Uuid) -> Result<Vec<(String, Vec<u8>)
 }
 
 /// Ends the delivery of messages handed out, each given with its system and whether the receiver
-/// accepted our signature; forgets their content. Gives those that were out, with their system: not
-/// one that never was, was confirmed already, or whose lease ran out.
+/// accepted our signature; forgets their content, and tells who sent them. What is no message may be a
+/// state of one. Gives those that were out, with their system: not one that never was, was confirmed
+/// already, or whose lease ran out.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -154,12 +155,14 @@ pub async fn acknowledge(
         "WITH {{input}} UPDATE mailbox_message SET acknowledged_at = {now}, accepted = taken, \
          content = NULL FROM input WHERE message_id = id AND system_id = system \
          AND acknowledged_at IS NULL AND leased_until > {now} \
-         RETURNING message_id, attachments, system_id, {FILES}"
+         RETURNING message_id, attachments, system_id, {FILES}, \
+         sender_id IS NOT NULL AND accepted"
     );
     let rows = tx.query_input(&sql, input, vec![]).await?;
-    let mut ended = HashSet::new();
+    let (mut ended, mut received) = (HashSet::new(), Vec::new());
     for row in &rows {
         let message: Uuid = row.get(0)?;
+        received.extend(row.get::<bool>(4)?.then_some(Some(message)));
         if row.get::<i64>(1)? > 0 {
             let sql = "DELETE FROM mailbox_attachment WHERE message_id = $1";
             tx.execute(sql, args![message]).await?;
@@ -169,6 +172,10 @@ pub async fn acknowledge(
         }
         ended.insert((row.get(2)?, message));
     }
+    status::tell(tx, received).await?;
+    let others = acks.iter().map(|&(system, id, _)| (system, id)).filter(|ack| !ended.contains(ack));
+    let states = status::confirm(tx, others.collect::<Vec<_>>().into_iter()).await?;
+    ended.extend(states);
     Ok(ended)
 }
 

@@ -8,6 +8,7 @@ mod lease;
 mod look;
 mod put;
 pub mod remote;
+mod status;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -19,6 +20,9 @@ pub use look::{
     Open, QueueState, expired, fullness, give_up, is_taken, lengths, open_request, queues,
 };
 pub use put::{close, hold, last_sequence, put_messages, put_requests, reserve_answer};
+pub use status::{
+    State, Undeliverable, forget_states, is_told, lease_state, take_back, undeliverable,
+};
 
 /// How long a handed out message stays hidden from further calls, in seconds.
 pub const LEASE_SECONDS: u64 = 15 * 60;
@@ -50,6 +54,8 @@ pub enum Queue {
     Request,
     /// Of answers, for who asked.
     Response,
+    /// Of states, for who sent a request or an answer.
+    Status,
 }
 
 impl Queue {
@@ -58,11 +64,16 @@ impl Queue {
         match self {
             Self::Request => "request",
             Self::Response => "response",
+            Self::Status => "status",
         }
     }
 
     fn parse(name: &str) -> Self {
-        if name == "request" { Self::Request } else { Self::Response }
+        match name {
+            "request" => Self::Request,
+            "status" => Self::Status,
+            _ => Self::Response,
+        }
     }
 }
 

@@ -162,7 +162,7 @@ async fn an_answer_waits_for_the_node_that_asked_and_statistics_count_what_waits
         for version in Version::ALL {
             let status =
                 world.send_by(version, Message::status().by(version).signed(&consumer)).await;
-            assert!(status.body().children.is_empty(), "all is told by GetResponse");
+            assert!(status.body().children.is_empty(), "nothing of its own was received since");
         }
 
         let pull = |node: &str| Message::pull("", node);
