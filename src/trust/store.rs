@@ -13,11 +13,11 @@ use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
 
 use super::certificate::{Facts, instant};
+use super::cms::{self, FileCheck};
 use super::crl::{Crls, Stale};
+use super::der;
 use super::ocsp::Statuses;
 use super::suite::{OpenSsl, PublicKey, Suite};
-use super::cms::{self, FileCheck};
-use super::der;
 use crate::codec::xmldsig::{DigestAlgorithm, EnvelopedSignature, SignatureAlgorithm};
 use crate::model::refusal::{Refusal, RefusalCode};
 

@@ -458,7 +458,8 @@ async fn the_role_polls_the_configured_node_and_operators_see_how_it_goes() {
 
 /// What the node tells of answers that it had taken: recorded when they arrived, parked when it refused them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_refused_after_it_was_taken_is_parked_for_an_operator_and_one_received_is_noted() {
+async fn an_answer_refused_after_it_was_taken_is_parked_for_an_operator_and_one_received_is_noted()
+{
     let told = "SELECT count(*) FROM remote_answer WHERE told = 'messageIsDelivered'";
     let parked = "SELECT count(*) FROM remote_answer \
         WHERE state = 'parked' AND fault = 'RecipientIsNotFound' AND told LIKE '%IsRejectedBySmev'";

@@ -156,7 +156,10 @@ impl Adapter {
             }
             Err(Doubt::Broken(refusal)) => {
                 let trouble = doubted(&refusal, word.confirmed_by);
-                count(way.operation(), &Trouble { fault: "SIGNATURE".to_owned(), ..trouble.clone() });
+                count(
+                    way.operation(),
+                    &Trouble { fault: "SIGNATURE".to_owned(), ..trouble.clone() },
+                );
                 self.0.alarms.raise(Alarm::Signature, &trouble, false);
                 self.acknowledge(word.confirmed_by, false).await;
                 return Ok(Done::Heard);

@@ -173,7 +173,8 @@ pub async fn acknowledge(
         ended.insert((row.get(2)?, message));
     }
     status::tell(tx, received).await?;
-    let others = acks.iter().map(|&(system, id, _)| (system, id)).filter(|ack| !ended.contains(ack));
+    let others =
+        acks.iter().map(|&(system, id, _)| (system, id)).filter(|ack| !ended.contains(ack));
     let states = status::confirm(tx, others.collect::<Vec<_>>().into_iter()).await?;
     ended.extend(states);
     Ok(ended)

@@ -71,9 +71,7 @@ pub(super) async fn confirm(
     acks: impl Iterator<Item = (i64, Uuid)>,
 ) -> Result<Vec<(i64, Uuid)>, DbError> {
     let (systems, ids) = acks.map(|(system, id)| (Some(system), Some(id))).unzip();
-    let input = Input::new()
-        .column("system", Column::Int(systems))
-        .column("id", Column::Uuid(ids));
+    let input = Input::new().column("system", Column::Int(systems)).column("id", Column::Uuid(ids));
     let sql = format!(
         "WITH {{input}} DELETE FROM mailbox_status WHERE leased_until > {} AND EXISTS \
          (SELECT 1 FROM input WHERE input.id = message_id AND input.system = system_id) \

@@ -96,7 +96,8 @@ async fn every_declared_fault_is_told_on_every_version_in_the_words_of_the_recom
             let known = known || (operation == "SendResponse" && fault == "AccessDenied");
             assert!(known, "{version:?} {operation} {fault} is not declared");
         }
-        let none = NO_OCCASION.map(|(operation, fault, _)| (operation.to_owned(), fault.to_owned()));
+        let none =
+            NO_OCCASION.map(|(operation, fault, _)| (operation.to_owned(), fault.to_owned()));
         assert_eq!(left, BTreeSet::from(none), "{version:?}: declared, and nobody gets it");
         // Every fault that the schema has is one of an operation.
         let mut known: BTreeSet<String> = declared.into_iter().map(|(_, fault)| fault).collect();
@@ -212,12 +213,15 @@ fn of_sending(cast: &Cast, version: Version) -> Vec<Case> {
     let own = Message::ask(&id(), "", &by_snils("11223344595")).by(version);
     add("DestinationOverflow", full.to_owned(), own.signed(&cast.full));
     let code = "<t:TransactionCode>07\u{85}42</t:TransactionCode>";
-    add("TransactionCodeInvalid", "Недопустимый код транзакции.".to_owned(), signed(&id(), code, PUPIL));
+    add(
+        "TransactionCodeInvalid",
+        "Недопустимый код транзакции.".to_owned(),
+        signed(&id(), code, PUPIL),
+    );
     let official = Message::ask(&id(), "", "<PupilRequest xmlns='urn:example:pupil' Id='P'/>");
     let official = official.by(version).official(&cast.blocked, (NAMESPACE, "PupilRequest"));
     // Older versions have no fault of its own for that.
-    let personal =
-        if version == Version::V13 { "PersonalAccessDenied" } else { "AccessDenied" };
+    let personal = if version == Version::V13 { "PersonalAccessDenied" } else { "AccessDenied" };
     add(personal, "Доступ запрещён".to_owned(), official.signed(&cast.consumer));
     let bad = "<FindPersonRequest xmlns='urn:kontingent:federal:1.0'/>";
     let said = "SMEV-403:Нарушен формат бизнес-конверта.";

@@ -33,7 +33,8 @@ async fn a_status_sent_with_the_last_answer_comes_before_it_or_not_at_all() {
             let sent = messages.iter().map(|message| world.send(message.signed(&provider)));
             let answers = futures_util::future::join_all(sent).await;
             let refused = answers.iter().filter(|answered| answered.status != 200);
-            late += refused.map(|told| assert_eq!(told.fault().local, "RecipientIsNotFound")).count();
+            late +=
+                refused.map(|told| assert_eq!(told.fault().local, "RecipientIsNotFound")).count();
             let taken = answers.iter().filter(|answered| answered.status == 200).count();
             for place in 1..=taken {
                 let got = world.hand_out(Version::V13, &Message::pull("", ""), &consumer).await;
@@ -65,7 +66,8 @@ async fn a_request_and_an_answer_of_one_id_at_the_same_time_are_one_taken_and_on
             let (both, own) = (id(), by_snils("11223344595"));
             let content = if round % 2 == 0 { root(PUPIL, "PupilRequest") } else { own };
             let request = Message::ask(&both, "", &content).signed(&consumer);
-            let answer = Message::answer(&both, &to, &root(PUPIL, "PupilResponse")).signed(&provider);
+            let answer =
+                Message::answer(&both, &to, &root(PUPIL, "PupilResponse")).signed(&provider);
             // Whichever is slower to be judged begins.
             let pause = Duration::from_micros(700 * (round % 6));
             let (request, answer) = tokio::join!(

@@ -21,7 +21,7 @@ async fn state(world: &World, version: Version, who: &Signer) -> Option<(String,
     let body = answered.body();
     let status = try_find(&body, "AsyncProcessingStatus")?;
     let worth = worth([&answered]).remove(0);
-    assert_eq!(worth["signatures"]["SMEVSignature"]["valid"], true, "{worth}");
+    assert_eq!(worth["SMEVSignature"]["valid"], true, "{worth}");
     assert!(try_find(status, "SmevFault").is_none());
     let text = |name| find(status, name).text.clone();
     Some((text("OriginalMessageId"), text("StatusCategory")))
@@ -151,7 +151,8 @@ async fn an_answer_that_nobody_will_pull_is_taken_back_and_both_sides_are_told()
         }
         // One without an end, and one that is out when its end comes: these stay.
         let (_, stays) = answered(world, Version::V13, both, "").await;
-        let past = "UPDATE mailbox_request SET end_of_life = received_at WHERE end_of_life IS NOT NULL";
+        let past =
+            "UPDATE mailbox_request SET end_of_life = received_at WHERE end_of_life IS NOT NULL";
         world.db.execute(past, vec![]).await.unwrap();
         let acts = "SELECT count(*) FROM audit WHERE action = 'federal.take-back'";
         wait_until("answers are taken back", async || world.count(acts).await == 3).await;

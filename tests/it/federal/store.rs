@@ -239,7 +239,8 @@ async fn a_file_in_the_store_is_judged_by_its_signature_as_one_in_the_message() 
         let right = if length == 300 { &bytes[..] } else { b"mine" };
         send(&mine.signed(&consumer, right), false).await.body();
         let small = put(world, "IS00002", &word, b"small").await;
-        let inside = Stored { pkcs7: with_content(&provider_pem(world), b"small"), ..small.clone() };
+        let inside =
+            Stored { pkcs7: with_content(&provider_pem(world), b"small"), ..small.clone() };
         let other = Stored { pkcs7: with_content(&provider_pem(world), b"smell"), ..small };
         let fault = send(&other, true).await.fault();
         assert_eq!(find(&fault, "SignatureVerificationFault").text, "SignatureIsInvalid");

@@ -94,7 +94,8 @@ mod tests {
             };
             let original_id = Uuid::from_u128(7);
             let category = version.delivered(true);
-            let status = AsyncStatus { original_id, category, details: "Получено", fault: None };
+            let status =
+                AsyncStatus { original_id, category, details: "Получено", fault: None };
             let told = read(&status);
             assert_eq!((told.original_id, told.category.as_str()), (original_id, category));
             assert_eq!(told.rejection(), None);
