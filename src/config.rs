@@ -233,6 +233,10 @@ pub struct Remote {
     pub trust: Option<PathBuf>,
     /// Seconds between polls when nothing waits. Default 2.
     pub poll_seconds: u64,
+    /// Seconds between calls for what became of answers that the node has taken. Default 30.
+    pub listen_seconds: u64,
+    /// Whether the queue of answers at the node is ours alone, so that GetResponse may be called. Default true.
+    pub responses: bool,
     /// Seconds the node may take to answer. Default 30.
     pub timeout_seconds: u64,
 }
@@ -245,6 +249,8 @@ impl Default for Remote {
             certificate: None,
             trust: None,
             poll_seconds: 2,
+            listen_seconds: 30,
+            responses: true,
             timeout_seconds: 30,
         }
     }
@@ -388,13 +394,14 @@ impl Config {
 
 impl Federal {
     fn check(&self) -> Result<()> {
-        let Remote { url, version, certificate, trust, poll_seconds, timeout_seconds } =
-            &self.remote;
+        let Remote { url, version, certificate, trust, poll_seconds, .. } = &self.remote;
+        let (listen_seconds, timeout_seconds) =
+            (&self.remote.listen_seconds, &self.remote.timeout_seconds);
         let known = Version::parse(version).is_some();
         ensure!(known, "federal.remote.version {version} is none of 1.1, 1.2, 1.3");
         ensure!(
-            *poll_seconds > 0 && *timeout_seconds > 0,
-            "federal.remote.poll_seconds and timeout_seconds are at least 1"
+            *poll_seconds > 0 && *timeout_seconds > 0 && *listen_seconds > 0,
+            "federal.remote.poll_seconds, listen_seconds and timeout_seconds are at least 1"
         );
         ensure!(
             certificate.is_none() || trust.is_none(),

@@ -27,6 +27,8 @@ pub(super) fn adapter(
     let version = Version::parse(&remote.version).context("federal.remote.version is unknown")?;
     let settings = Settings {
         poll: Duration::from_secs(remote.poll_seconds),
+        listen: Duration::from_secs(remote.listen_seconds),
+        responses: remote.responses,
         patience: Duration::from_secs(remote.timeout_seconds),
         ..Settings::new(url, version)
     };

@@ -118,6 +118,7 @@ impl Service {
             engines.spawn(give_up_late(desk.clone(), engine.clone()));
             if let Some(adapter) = remote::adapter(config, &exchange, desk)? {
                 open_doors.spawn(adapter::poll(adapter.clone(), doors.clone()));
+                engines.spawn(adapter::listen(adapter.clone(), engine.clone()));
                 engines.spawn(adapter::deliver(adapter, engine.clone()));
             }
         }

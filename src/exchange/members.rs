@@ -112,6 +112,14 @@ impl Members {
             }
         }
     }
+
+    /// Whether a system may send anything: ask whomever, or answer.
+    pub(crate) fn may_send(&self, system: &FederalSystem) -> bool {
+        let asks = self.answers && system.asks;
+        let mut types = self.types.values();
+        asks || types.any(|kind| kind.open_to_all || kind.provider == system.id)
+            || self.grants.iter().any(|(_, granted)| *granted == system.id)
+    }
 }
 
 /// The code of the kind of one of our own questions.

@@ -99,6 +99,26 @@ impl Seal {
         )
     }
 
+    /// Signs `AsyncProcessingStatusData` in an envelope with the answer to GetStatus.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn state(&self, version: Version, envelope: &str) -> Result<Vec<u8>, SealError> {
+        let types = version.types();
+        let [answer, around, data, holder] = [
+            "GetStatusResponse",
+            "SmevAsyncProcessingMessage",
+            "AsyncProcessingStatusData",
+            "SMEVSignature",
+        ]
+        .map(|name| (types, name));
+        self.sign(
+            envelope,
+            &[ENVELOPE, BODY, answer, around, data],
+            &[ENVELOPE, BODY, answer, around, holder],
+        )
+    }
+
     /// Our `ds:Signature` over `SenderProvidedResponseData` as its provider.
     ///
     /// # Errors

@@ -142,21 +142,25 @@ impl From<CallerError> for Failure {
     fn from(error: CallerError) -> Self {
         match error {
             CallerError::Signature(role, refusal, dates) => signature(role, &refusal, dates),
-            CallerError::File(id, refusal) => match signature_fault(refusal.code) {
-                Some(fault) => {
-                    let why = match fault {
-                        SignatureFault::NoSignatureFound => "подпись отсутствует",
-                        _ => refusal.code.text(),
-                    };
-                    let text = format!("Проверка подписи на вложении {id}: {why}");
-                    Fault::SignatureVerification(fault, text).into()
-                }
-                None => Self::Ours(Box::new(refusal)),
-            },
+            CallerError::File(id, refusal) => of_file(&id, refusal),
+            CallerError::OfficialBlocked(_) => Self::Fault(Fault::PersonalAccessDenied),
             CallerError::NotRegistered => Self::Fault(Fault::SenderIsNotRegistered),
             CallerError::Blocked(_) => Self::Fault(Fault::AccessDenied),
         }
     }
+}
+
+/// The failure for a file, in the message or in the store, whose signature does not stand.
+pub(super) fn of_file(id: &str, refusal: Refusal) -> Failure {
+    let Some(fault) = signature_fault(refusal.code) else {
+        return Failure::Ours(Box::new(refusal));
+    };
+    let why = match fault {
+        SignatureFault::NoSignatureFound => "подпись отсутствует",
+        _ => refusal.code.text(),
+    };
+    let text = format!("Проверка подписи на вложении {id}: {why}");
+    Fault::SignatureVerification(fault, text).into()
 }
 
 /// The fault for an envelope or a content that does not follow its schema.

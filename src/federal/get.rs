@@ -45,7 +45,7 @@ impl Door {
         };
         let operation = match queue {
             Queue::Request => "GetRequest",
-            Queue::Response => "GetResponse",
+            Queue::Response | Queue::Status => "GetResponse",
         };
         if let Some(found) = found {
             return self.hand_out(message, &caller, found, queue);
@@ -77,7 +77,7 @@ impl Door {
                 let kind = Kind::Request { reply_to: &found.reply_to };
                 (kind, "REQUEST", "requestIsAcceptedBySmev")
             }
-            Queue::Response => {
+            Queue::Response | Queue::Status => {
                 let kind = Kind::Response {
                     original_id: leased.request_id,
                     transaction_code: leased.transaction_code.as_deref(),

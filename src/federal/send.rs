@@ -12,7 +12,7 @@ use crate::codec::soap;
 use crate::codec::xmldsig::{DSIG, Name};
 use crate::exchange::desk::{Caller, Sent, TakeError};
 use crate::exchange::question::QuestionError;
-use crate::federal::fault::{Failure, invalid};
+use crate::federal::fault::{Failure, invalid, of_file};
 use crate::federal::{Door, Message, Reply, limits, message_id};
 use crate::model::federal::NAMESPACE;
 use crate::model::refusal::RefusalCode;
@@ -33,6 +33,11 @@ impl Door {
         if request.data.end_of_life.is_some_and(|end| end <= now) {
             return Err(Fault::EndOfLifeReached.into());
         }
+        // It is copied into every answer: one line of text, whatever a state service calls itself.
+        let code = request.data.transaction_code.as_deref().unwrap_or_default();
+        if code.chars().any(char::is_control) {
+            return Err(Fault::TransactionCodeInvalid.into());
+        }
         let root = request.data.content.clone();
         let sent = sent(message, &plan, message_id, request)?;
         let taken = self.desk.send_request(&caller, sent).await;
@@ -51,7 +56,11 @@ impl Door {
         request: Send<SendResponse>,
     ) -> Result<Reply, Failure> {
         coordinate(&request)?;
-        let (caller, plan) = self.caller(message).await?;
+        let (caller, plan) = self.caller(message).await.map_err(|failure| match failure {
+            // The operation has no fault of its own for officials.
+            Failure::Fault(Fault::PersonalAccessDenied) => Fault::AccessDenied.into(),
+            failure => failure,
+        })?;
         let message_id = message_id::judge(&request.message_id, self.desk.now(), &self.settings)?;
         let to = request.data.to.clone();
         let root = match &request.data.content {
@@ -168,6 +177,7 @@ fn refused(error: TakeError, id: uuid::Uuid, root: &Node, method: &str) -> Failu
             let text = format!("Некорректная информация о фтп вложениях; message id = {id}");
             Fault::AttachmentUnknown(text).into()
         }
+        TakeError::FileSignature(folder, refusal) => of_file(&folder, refusal),
         TakeError::FileBytes { permitted, real } => {
             Fault::StoredSizeLimitExceeded { permitted, real }.into()
         }

@@ -1,17 +1,38 @@
 //! GetStatus and GetIncomingQueueStatistics: what a system asks about itself.
 //!
-//! What became of a message that could not be delivered is told through GetResponse, as in all
-//! versions since 1.1; GetStatus, which once told it, has nothing to tell.
+//! What was refused after it had been taken is told through GetResponse, as in all versions since 1.1.
+//! GetStatus tells its caller which of its messages have reached their receivers, one after the other.
 
-use crate::codec::smev3::{Statistics, empty_status, queue_statistics};
+use crate::codec::smev3::{AsyncStatus, Fault, Statistics, empty_status, queue_statistics, state};
 use crate::codec::soap;
+use crate::exchange::desk::TakeError;
 use crate::federal::fault::Failure;
 use crate::federal::{Door, Message, Reply};
+use crate::storage::mailbox::Queue;
 
 impl Door {
     pub(super) async fn get_status(&self, message: &Message<'_>) -> Result<Reply, Failure> {
-        self.owner(message).await?;
-        Ok(soap::envelope(&empty_status(message.version)).into_bytes().into())
+        let caller = self.owner(message).await?;
+        let found = match self.desk.next_state(&caller).await {
+            Err(TakeError::UnknownKind) => {
+                return Err(Fault::UnknownMessageType(caller.subject).into());
+            }
+            found => found?,
+        };
+        let version = message.version;
+        let Some(found) = found else {
+            return Ok(soap::envelope(&empty_status(version)).into_bytes().into());
+        };
+        let (category, details) = match found.queue {
+            Queue::Request => (version.delivered(true), "Запрос получен поставщиком сведений."),
+            Queue::Response | Queue::Status => {
+                (version.delivered(false), "Ответ получен потребителем сведений.")
+            }
+        };
+        let original_id = found.message_id;
+        let status = AsyncStatus { original_id, category, details, fault: None };
+        let envelope = soap::envelope(&state(version, &status));
+        Ok(self.desk.seal().state(version, &envelope)?.into())
     }
 
     pub(super) async fn statistics(

@@ -341,6 +341,12 @@ impl Tx {
         now_sql(self.is_postgres())
     }
 
+    /// SQL expression of the instant at which it is evaluated: on PostgreSQL not the begin of the
+    /// transaction, which may have waited for another since.
+    pub fn moment_sql(&self) -> &'static str {
+        if self.is_postgres() { "clock_timestamp()" } else { self.now_sql() }
+    }
+
     /// SQL expression of an instant so many seconds after [`Tx::now_sql`].
     pub fn after_sql(&self, seconds: u64) -> String {
         after_sql(self.is_postgres(), seconds)

@@ -137,13 +137,13 @@ pub async fn bind(
     tx: &mut Tx,
     system: i64,
     message: Uuid,
-    folders: &[String],
+    numbers: &[i64],
 ) -> Result<usize, DbError> {
     let mut bound = 0;
-    for uuid in folders {
-        let sql = "UPDATE store_file SET message_id = $3 WHERE uuid = $1 AND system_id = $2 \
+    for no in numbers {
+        let sql = "UPDATE store_file SET message_id = $3 WHERE no = $1 AND system_id = $2 \
             AND message_id IS NULL AND hash IS NOT NULL";
-        bound += usize::from(tx.execute(sql, args![uuid.as_str(), system, message]).await? == 1);
+        bound += usize::from(tx.execute(sql, args![*no, system, message]).await? == 1);
     }
     Ok(bound)
 }

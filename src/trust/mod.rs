@@ -14,5 +14,6 @@ pub mod store;
 pub mod suite;
 pub mod timestamp;
 
+pub use cms::FileCheck;
 pub use signer::{Signer, SignerError};
 pub use store::{SignerCertificate, TrustStore};

@@ -13,10 +13,11 @@ use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
 
 use super::certificate::{Facts, instant};
+use super::cms::{self, FileCheck};
 use super::crl::{Crls, Stale};
+use super::der;
 use super::ocsp::Statuses;
 use super::suite::{OpenSsl, PublicKey, Suite};
-use super::{cms, der};
 use crate::codec::xmldsig::{DigestAlgorithm, EnvelopedSignature, SignatureAlgorithm};
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -250,6 +251,23 @@ impl TrustStore {
         at: DateTime<Utc>,
     ) -> Result<Arc<SignerCertificate>, Refusal> {
         let signed = cms::verify(signature, file)?;
+        self.judge(&signed.certificate, &signed.others, at)
+    }
+
+    /// Judges a detached PKCS#7 over a file whose pieces it was given, or whose hash is known.
+    ///
+    /// # Errors
+    /// As [`TrustStore::verify_file`].
+    pub fn verify_check(
+        &self,
+        check: FileCheck,
+        known: Option<&[u8]>,
+        at: DateTime<Utc>,
+    ) -> Result<Arc<SignerCertificate>, Refusal> {
+        let signed = match known {
+            Some(hash) => check.finish_with(hash)?,
+            None => check.finish()?,
+        };
         self.judge(&signed.certificate, &signed.others, at)
     }
 

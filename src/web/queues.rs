@@ -69,6 +69,7 @@ fn row(queue: QueueState, now: DateTime<Utc>) -> Row {
         queue: match queue.queue {
             Queue::Request => "запросы",
             Queue::Response => "ответы",
+            Queue::Status => "состояния",
         },
         node: queue.node,
         waiting: queue.waiting,

@@ -455,3 +455,96 @@ async fn the_role_polls_the_configured_node_and_operators_see_how_it_goes() {
     );
     pair.stop().await;
 }
+
+/// What the node tells of answers that it had taken: recorded when they arrived, parked when it refused them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_refused_after_it_was_taken_is_parked_for_an_operator_and_one_received_is_noted()
+{
+    let told = "SELECT count(*) FROM remote_answer WHERE told = 'messageIsDelivered'";
+    let parked = "SELECT count(*) FROM remote_answer \
+        WHERE state = 'parked' AND fault = 'RecipientIsNotFound' AND told LIKE '%IsRejectedBySmev'";
+    for (flavour, version) in flavours().into_iter().zip([Version::V13, Version::V11]) {
+        let pair = Pair::start(flavour).await;
+        pair.region.put_person(100, "Иванова", Some(&snils(0))).await;
+        // The node tells who listens.
+        let running = pair.run_as(version, pair.trust());
+        while pair.proxy.count("GetStatus") == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let received = pair.asker.ask(&by_snils(0), false).await;
+        pair.until(DONE, 1).await;
+        assert_eq!(pair.asker.answers().await[&received].len(), 1);
+        let delivered = told.replace(
+            "messageIsDelivered",
+            if version == Version::V11 { "responseIsDelivered" } else { "messageIsDelivered" },
+        );
+        pair.until(&delivered, 1).await;
+
+        // Who asked is shut out before he has pulled, for longer than a day. The word of it is lost once
+        // on its way, and once more what we say to that.
+        let lost = pair.blocked.ask(&by_snils(0), false).await;
+        pair.until(DONE, 2).await;
+        let admin = Admin::new(pair.remote.db.clone(), Clock::System, "test".to_owned());
+        admin.block_system("MVD000002", true).await.unwrap();
+        pair.proxy.script("GetResponse", vec![Fault::Lose, Fault::Status(503)]);
+        let past = "UPDATE mailbox_message SET queued_at = '2024-01-01T00:00:00+00:00' \
+            WHERE acknowledged_at IS NULL AND queue = 'response'";
+        pair.remote.db.execute(past, vec![]).await.unwrap();
+        let lapse = "UPDATE mailbox_message SET leased_until = NULL WHERE acknowledged_at IS NULL";
+        let mut rounds = 0;
+        while pair.region.count(parked).await == 0 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            pair.remote.db.execute(lapse, vec![]).await.unwrap();
+            rounds += 1;
+            assert!(rounds < 100, "the answer is not parked");
+        }
+        let waits = "SELECT count(*) FROM mailbox_message m JOIN federal_system s ON s.id = m.system_id \
+            WHERE s.mnemonic = 'REGION77' AND m.acknowledged_at IS NULL";
+        while pair.remote.count(waits).await > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let listed = remote::unfinished(&pair.region.db, 10).await.unwrap();
+        assert_eq!((listed.len(), listed[0].request), (1, lost));
+        assert_eq!(listed[0].rejection.as_deref(), Some("FAILURE"), "a refusal waits instead");
+        let words = &listed[0].trouble.as_ref().unwrap().text;
+        assert!(words.starts_with("Невозможно определить получателя"), "{words}");
+        let act = "SELECT count(*) FROM audit WHERE action = 'federal.reject-late'";
+        assert_eq!(pair.region.count(act).await, 1);
+        // The node is told; nothing is sent until an operator says so.
+        let sent = pair.proxy.count("SendResponse");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(pair.proxy.count("SendResponse"), sent);
+        let admin = Admin::new(pair.region.db.clone(), Clock::System, "оператор".to_owned());
+        admin.send_again(lost).await.unwrap();
+        // The request is closed there: it is refused for good, and parked once more.
+        pair.until("SELECT count(*) FROM remote_answer WHERE state = 'parked'", 1).await;
+        while pair.proxy.count("SendResponse") < sent + 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        running.kill().await;
+        pair.stop().await;
+    }
+}
+
+/// The queue of answers has one for somebody else: it is left there, and not called for again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_to_others_is_left_in_the_queue() {
+    let pair = Pair::start(Flavour::Embedded).await;
+    let sql = "UPDATE mailbox_message SET system_id = (SELECT id FROM federal_system \
+        WHERE mnemonic = 'REGION77'), leased_until = NULL WHERE queue = 'response'";
+    pair.region.put_person(100, "Иванова", Some(&snils(0))).await;
+    let running = pair.run();
+    pair.asker.ask(&by_snils(0), false).await;
+    pair.until(DONE, 1).await;
+    running.kill().await;
+    pair.remote.db.execute(sql, vec![]).await.unwrap();
+    let (running, calls) = (pair.run(), pair.proxy.count("GetStatus"));
+    while pair.proxy.count("GetStatus") < calls + 5 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.kill().await;
+    let handed = "SELECT deliveries FROM mailbox_message \
+        WHERE queue = 'response' AND acknowledged_at IS NULL";
+    assert_eq!(pair.remote.count(handed).await, 1, "it was seen once, and not confirmed");
+    pair.stop().await;
+}

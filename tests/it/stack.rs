@@ -265,6 +265,23 @@ pub(crate) fn package_with_contacts(
     supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
 }
 
+/// A signed package of these persons, some of them with a telephone.
+pub(crate) fn package_of(
+    supplier: &TestSupplier,
+    mut header: Header,
+    persons: &[Person],
+    telephones: &[bool],
+) -> Vec<u8> {
+    let count = telephones.iter().filter(|has| **has).count() as u64;
+    header.counts = vec![(Kind::Person, persons.len() as u64), (Kind::Contact, count)];
+    let mut writer = Writer::new(Vec::new(), "package", &header).unwrap();
+    write_persons(&mut writer, persons);
+    for (person, _) in persons.iter().zip(telephones).filter(|(_, has)| **has) {
+        write_contacts(&mut writer, std::slice::from_ref(person));
+    }
+    supplier.signer.sign_enveloped(&writer.finish().unwrap()).unwrap()
+}
+
 /// A signed package of the telephones of these persons, without the persons.
 pub(crate) fn package_of_contacts(
     supplier: &TestSupplier,

@@ -90,6 +90,10 @@ pub(super) fn of_exchange(root: &Node) -> Result<Spot, Refusal> {
             let [around, signed] = delivery_names(name);
             Ok(exchange(&below_name(&path, types, around), types, signed))
         }
+        "GetStatus" => {
+            let around = below_name(&path, types, "SmevAsyncProcessingMessage");
+            Ok(exchange(&around, types, "AsyncProcessingStatusData"))
+        }
         _ => Err(RefusalCode::OperationUnknown.into()),
     }
 }

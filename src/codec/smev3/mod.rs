@@ -16,10 +16,10 @@ pub use read::{
     Ack, Attachment, Content, FileReference, Get, Progress, ReadError, Rejection, Request, Send,
     SendRequest, SendResponse, Statistics, parse_uuid, read,
 };
-pub use translate::translate;
+pub use translate::{translate, translate_own};
 pub use version::{Version, action, service};
 pub use write::{
     AsyncStatus, Attached, Delivery, Header, Kind, Metadata, Participant, Provided,
     SIGNED_BY_CALLER, SIGNED_BY_SMEV, Stored, Told, ack_response, delivery, delivery_names,
-    empty_delivery, empty_status, part_id, provided_response, queue_statistics, send_answer,
+    empty_delivery, empty_status, part_id, provided_response, queue_statistics, send_answer, state,
 };

@@ -48,6 +48,17 @@ pub fn translate(element: String, from: Version, to: Version) -> String {
     out
 }
 
+/// Data that the exchange itself provides, written in one version, as another version has them.
+pub fn translate_own(element: String, from: Version, to: Version) -> String {
+    let state = |version: Version| {
+        format!("<t:StatusCategory>{}</t:StatusCategory>", version.rejected_response())
+    };
+    // Later ones have all the words of the oldest.
+    let element =
+        if to == Version::V11 { element.replace(&state(from), &state(to)) } else { element };
+    translate(element, from, to)
+}
+
 /// Whether the other version has no such element.
 fn is_unknown(start: Start<'_>, from: Version, to: Version) -> bool {
     let only = ONLY_IN_13.contains(&start.local()) && start.namespace() == from.basic();

@@ -64,6 +64,24 @@ impl Version {
         Self::ALL.into_iter().find(|version| version.types() == namespace)
     }
 
+    /// State of an answer that was taken and cannot be delivered. The oldest version has one word for
+    /// whatever is rejected after it was taken.
+    pub fn rejected_response(self) -> &'static str {
+        match self {
+            Self::V11 => "requestIsRejectedBySmev",
+            Self::V12 | Self::V13 => "responseIsRejectedBySmev",
+        }
+    }
+
+    /// State of a request, or else of an answer, that its receiver has confirmed.
+    pub fn delivered(self, request: bool) -> &'static str {
+        match self {
+            Self::V11 if request => "underProcessing",
+            Self::V11 => "responseIsDelivered",
+            Self::V12 | Self::V13 => "messageIsDelivered",
+        }
+    }
+
     /// Whether it has the operation GetIncomingQueueStatistics.
     pub fn has_queue_statistics(self) -> bool {
         self != Self::V13

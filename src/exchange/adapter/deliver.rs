@@ -26,7 +26,7 @@ use crate::telemetry::REMOTE_ANSWERS;
 const BATCH: i64 = 8;
 
 /// The refusal that takes the place of an answer that the node refuses for good.
-const INSTEAD: &str = "FAILURE";
+pub(super) const INSTEAD: &str = "FAILURE";
 
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,6 +7,7 @@
 
 mod alarm;
 mod deliver;
+mod fate;
 mod link;
 mod poll;
 mod trust;
@@ -26,6 +27,7 @@ use crate::exchange::adapter::poll::Notes;
 use crate::exchange::desk::Desk;
 
 pub use deliver::run as deliver;
+pub use fate::run as listen;
 pub use link::{Answer, Link, LinkError};
 pub use poll::run as poll;
 pub use trust::NodeTrust;
@@ -42,6 +44,11 @@ pub struct Settings {
     pub version: Version,
     /// Pause between polls when nothing waits.
     pub poll: Duration,
+    /// Pause between calls for what became of answers that the node has taken.
+    pub listen: Duration,
+    /// Whether the queue of answers is ours: the node tells there what it refused later. Where others
+    /// share it, messages for them would be hidden from them by our calls.
+    pub responses: bool,
     /// How long the node may take to answer.
     pub patience: Duration,
     /// Pause after a failure; each one is twice as long as the last …
@@ -59,6 +66,8 @@ impl Settings {
             url,
             version,
             poll: Duration::from_secs(2),
+            listen: Duration::from_secs(30),
+            responses: true,
             patience: Duration::from_secs(30),
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_mins(1),
@@ -84,7 +93,7 @@ struct Inner {
 }
 
 impl Adapter {
-    /// Answers at this desk; nothing runs until [`poll`] and [`deliver`].
+    /// Answers at this desk; nothing runs until [`poll`], [`deliver`] and [`listen`].
     ///
     /// # Errors
     /// When no HTTP client can be made.

@@ -241,7 +241,7 @@ impl Adapter {
     }
 
     /// Confirms a message on which nothing else is to be done. Unless that is heard, it comes again.
-    async fn acknowledge(&self, id: Uuid, accepted: bool) {
+    pub(super) async fn acknowledge(&self, id: Uuid, accepted: bool) {
         let link = &self.0.link;
         let call = client::ack(link.version(), id, accepted);
         if let Err(error) = link.call("Ack", &call).await {
@@ -277,7 +277,7 @@ fn settled(outcome: &'static str) {
     metrics::counter!(REMOTE_REQUESTS_TOTAL, "outcome" => outcome).increment(1);
 }
 
-fn doubted(refusal: &Refusal, id: Uuid) -> Trouble {
+pub(super) fn doubted(refusal: &Refusal, id: Uuid) -> Trouble {
     let text = format!("Подпись узла под сообщением {id}: {refusal}");
     Trouble { fault: refusal.code.as_str().to_owned(), text }
 }

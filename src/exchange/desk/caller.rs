@@ -42,6 +42,9 @@ pub enum CallerError {
     /// The signature over the file of this id does not stand.
     #[error("the signature over a file does not stand")]
     File(String, #[source] Refusal),
+    /// The certificate of an official is that of a system that has been denied access: whose.
+    #[error("an official signs with the certificate of the blocked system {0}")]
+    OfficialBlocked(String),
     /// The certificate signs for no registered system.
     #[error("the certificate belongs to no system")]
     NotRegistered,
@@ -67,7 +70,12 @@ impl Desk {
         let (first, others) = plan.spots.split_first().ok_or_else(missing)?;
         let signer = self.signer(message, first, &picture.trust, limits)?;
         for spot in others {
-            self.signer(message, spot, &picture.trust, limits)?;
+            let official = self.signer(message, spot, &picture.trust, limits)?;
+            // Else whom an operator has shut out would go on under the roof of another system.
+            let known = picture.members.signer(&official.facts.sha256);
+            if let Some(blocked) = known.filter(|system| !system.active) {
+                return Err(CallerError::OfficialBlocked(blocked.mnemonic.clone()));
+            }
         }
         for file in &plan.attachments {
             let unproved = |refusal| CallerError::File(file.id.clone(), refusal);

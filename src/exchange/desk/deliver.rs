@@ -2,6 +2,7 @@
 //! confirmed.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use uuid::Uuid;
@@ -9,13 +10,18 @@ use uuid::Uuid;
 use super::files::Pass;
 use super::post::{Ack, Deed};
 use super::{Caller, Desk, TakeError, reply_to};
-use crate::codec::smev3::{Version, translate};
+use crate::codec::smev3::{Version, translate, translate_own};
 use crate::exchange::question::QuestionError;
 use crate::storage::federal_system::FederalSystem;
-use crate::storage::mailbox::{self, Leased, MailboxError, Place, Queue, Selector};
+use crate::storage::mailbox::{self, Leased, MailboxError, Place, Queue, Selector, State};
 
 /// How often a queue that is polled is noted as such.
 const NOTED: TimeDelta = TimeDelta::minutes(1);
+
+/// How long a call waits for others that are taking what waits, at first; each pause is twice as long as
+/// the one before, a second together.
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
+const LONGEST_PAUSE: Duration = Duration::from_millis(512);
 
 /// A message handed out.
 #[derive(Clone, Debug)]
@@ -60,9 +66,21 @@ impl Desk {
         let selector =
             Selector { place: Place { system: caller.system.id, queue, node }, message_type };
         self.note_poll(&selector.place).await?;
-        match self.0.handing.perform(selector).await? {
-            Some((leased, files)) => self.delivered(leased, files, queue, version).await.map(Some),
-            None => Ok(None),
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Some((leased, files)) = self.0.handing.perform(selector.clone()).await? {
+                return self.delivered(leased, files, queue, version).await.map(Some);
+            }
+            // A call that has begun to take a message may yet leave it: nothing waits only when no
+            // such call is left.
+            if !mailbox::waits(self.db(), &selector).await? {
+                return Ok(None);
+            }
+            if pause > LONGEST_PAUSE {
+                return Err(MailboxError::Held.into());
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
     }
 
@@ -81,7 +99,8 @@ impl Desk {
             Some(id) => self.system(id).await?,
             None => None,
         };
-        let provided = translate(content, written, version);
+        let translated = if leased.sender.is_some() { translate } else { translate_own };
+        let provided = translated(content, written, version);
         // What we said ourselves we say again.
         let signature = match leased.sender {
             None if written != version => Some(self.seal().provided(version, &provided)?),
@@ -90,9 +109,35 @@ impl Desk {
         let reply_to = match queue {
             Queue::Request => reply_to::write(self.secret().await?, leased.request_id)
                 .map_err(QuestionError::from)?,
-            Queue::Response => String::new(),
+            Queue::Response | Queue::Status => String::new(),
         };
         Ok(Delivered { leased, provided, signature, sender, reply_to, files })
+    }
+
+    /// Hands out the next message of the caller that has reached its receiver.
+    ///
+    /// # Errors
+    /// [`TakeError::UnknownKind`] when the caller may send nothing, and so has no such queue.
+    pub async fn next_state(&self, caller: &Caller) -> Result<Option<State>, TakeError> {
+        let system = caller.system.id;
+        let (queue, node) = (Queue::Status, String::new());
+        self.note_poll(&Place { system, queue, node }).await?;
+        let mut tx = self.db().begin().await?;
+        let state = mailbox::lease_state(&mut tx, system).await?;
+        tx.commit().await?;
+        if state.is_none() {
+            let mut members =
+                Arc::clone(&self.picture().await.map_err(TakeError::Members)?.members);
+            if !members.may_send(&caller.system) {
+                // It may have been allowed to within the last second.
+                let fresh = self.0.parties.snapshot().await.map_err(TakeError::Members)?;
+                members = Arc::clone(&fresh.members);
+            }
+            if !members.may_send(&caller.system) {
+                return Err(TakeError::UnknownKind);
+            }
+        }
+        Ok(state)
     }
 
     /// Ends the delivery of a message; false when none of that id is out.
@@ -129,7 +174,6 @@ impl Desk {
 
     async fn note_poll(&self, place: &Place) -> Result<(), MailboxError> {
         let now = self.now();
-
         {
             let mut polled = self.0.polled.lock().unwrap_or_else(PoisonError::into_inner);
             if polled.get(place).is_some_and(|at| now - *at < NOTED) {

@@ -15,12 +15,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::{Desk, TakeError};
+use crate::codec::digest::DigestAlgorithm;
 use crate::codec::smev3::FileReference;
 use crate::codec::streebog::Streebog;
 use crate::exchange::question::QuestionError;
 use crate::model::refusal::{Refusal, RefusalCode, refusal_of};
 use crate::storage::db::{DbError, Tx};
 use crate::storage::file_store::{self, File, PIECE};
+use crate::trust::FileCheck;
 
 /// Most bytes of the files of one message, and of those that wait for one receiver or that one
 /// sender has put and not sent.
@@ -172,17 +174,18 @@ impl Desk {
     }
 
     /// Judges the files that a message refers to: there, complete, the sender's own, free, with the
-    /// hashes that the message states, and not too many bytes for it or for its receiver.
+    /// hashes that the message states, not too many bytes for it or for its receiver, and signed, as
+    /// files in a message are. Gives their numbers.
     ///
     /// # Errors
-    /// [`TakeError::Files`], [`TakeError::FileBytes`], [`TakeError::Quota`].
+    /// [`TakeError::Files`], [`TakeError::FileBytes`], [`TakeError::Quota`], [`TakeError::FileSignature`].
     pub(super) async fn judge_files(
         &self,
         sender: i64,
         receiver: i64,
         references: &[FileReference],
-    ) -> Result<Vec<String>, TakeError> {
-        let mut real = 0;
+    ) -> Result<Vec<i64>, TakeError> {
+        let (mut real, mut files) = (0, Vec::with_capacity(references.len()));
         for reference in references {
             let file = file_store::find(self.db(), &reference.uuid).await?;
             let file = file.filter(|file| file.system == sender && file.message.is_none());
@@ -192,6 +195,7 @@ impl Desk {
                 return Err(TakeError::Files);
             }
             real += file.bytes;
+            files.push(file);
         }
         if real > MESSAGE_FILES {
             return Err(TakeError::FileBytes { permitted: MESSAGE_FILES, real });
@@ -203,7 +207,36 @@ impl Desk {
                 return Err(TakeError::Quota { remained, real });
             }
         }
-        Ok(references.iter().map(|reference| reference.uuid.clone()).collect())
+        for (file, reference) in files.iter().zip(references) {
+            let unproved = |refusal| TakeError::FileSignature(reference.uuid.clone(), refusal);
+            let signature = reference.signature.as_deref();
+            let signature = signature.ok_or_else(|| unproved(RefusalCode::SigMissing.into()))?;
+            self.judge_file(file, signature).await.map_err(unproved)?;
+        }
+        Ok(files.iter().map(|file| file.no).collect())
+    }
+
+    /// Judges the signature over a file in the store, which is read piece by piece.
+    async fn judge_file(&self, file: &File, signature: &[u8]) -> Result<(), Refusal> {
+        let mut check = FileCheck::begin(signature)?;
+        let known = file.hash.as_deref();
+        let known = known.filter(|_| !check.needs_file(DigestAlgorithm::Streebog256));
+        if known.is_none() {
+            let mut place = 0;
+            while let Some(piece) =
+                file_store::piece(self.db(), file.no, place).await.map_err(unavailable)?
+            {
+                // Beside the threads that serve others: a large file takes seconds.
+                let hashed = tokio::task::spawn_blocking(move || {
+                    check.update(&piece);
+                    check
+                });
+                check = hashed.await.map_err(|_| RefusalCode::Internal)?;
+                place += 1;
+            }
+        }
+        let picture = self.picture().await?;
+        picture.trust.verify_check(check, known, self.now()).map(|_| ())
     }
 
     /// Removes files that nobody sent.

@@ -123,6 +123,9 @@ pub enum TakeError {
     /// another than the message states.
     #[error("a file that the message refers to is not there")]
     Files,
+    /// The signature over the file in this folder of the store does not stand.
+    #[error("the signature over a file in the store does not stand")]
+    FileSignature(String, #[source] Refusal),
     /// The files have too many bytes.
     #[error("the files have too many bytes")]
     FileBytes {

@@ -43,7 +43,7 @@ impl Desk {
         let references = &sent.message.references;
         let files = self.judge_files(caller.system.id, request.system, references).await?;
         let last = !matches!(sent.message.data.content, Content::Progress(_));
-        let message = self.answer_of(caller, sent, &request).await?;
+        let mut message = self.answer_of(caller, sent, &request).await?;
         let act = Act {
             actor: caller.system.mnemonic.clone(),
             action: "federal.respond",
@@ -51,7 +51,13 @@ impl Desk {
             detail: Some(json!({ "request": request.message_id, "last": last }).to_string()),
         };
         let mut tx = self.db().begin().await?;
-        // Of two last answers at the same time one comes too late.
+        // Of two last answers at the same time one comes too late, and a status never comes behind one:
+        // who writes first holds the request until it stands.
+        let held = mailbox::hold(&mut tx, request.message_id, caller.system.id).await?;
+        message.sequence = message.sequence.max(held.ok_or(TakeError::Address)? + 1);
+        if !mailbox::reserve_answer(&mut tx, message.message_id).await? {
+            return Err(TakeError::AlreadySent);
+        }
         if last && !mailbox::close(&mut tx, request.message_id, caller.system.id).await? {
             return Err(TakeError::Address);
         }

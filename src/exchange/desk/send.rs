@@ -126,7 +126,7 @@ impl Desk {
 pub(super) async fn store(
     mut tx: Tx,
     put: Put,
-    files: &[String],
+    files: &[i64],
     now: DateTime<Utc>,
 ) -> Result<bool, TakeError> {
     if mailbox::put_requests(&mut tx, &[&put.request]).await?.is_empty() {

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{LEASE_SECONDS, MailboxError, Place, decompress};
+use super::{LEASE_SECONDS, MailboxError, Place, decompress, status};
 use crate::args;
-use crate::storage::db::{DbError, Row, Tx};
+use crate::storage::db::{Db, DbError, Row, Tx};
 use crate::storage::file_store::{self, File};
 use crate::storage::input::{Column, Input};
 
@@ -126,6 +126,24 @@ async fn leased(tx: &mut Tx, row: &Row) -> Result<Leased, MailboxError> {
     })
 }
 
+/// Whether a message waits in a queue that nobody holds, or that another call has begun to take and not
+/// yet taken. Asked after [`lease`] has found nothing.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn waits(db: &Db, selector: &Selector) -> Result<bool, DbError> {
+    // On SQLite no other call can be taking one at the same time.
+    if !db.is_postgres() {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM mailbox_message WHERE system_id = $1 AND queue = $2 AND node_id = $3 \
+        AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= now()) \
+        AND (message_type = $4 OR $4 IS NULL) LIMIT 1";
+    let Place { system, queue, node } = &selector.place;
+    let values = args![*system, queue.as_str(), node.as_str(), selector.message_type.clone()];
+    Ok(db.query_one(sql, values).await?.is_some())
+}
+
 async fn attachments(tx: &mut Tx, message: Uuid) -> Result<Vec<(String, Vec<u8>)>, DbError> {
     let sql = "SELECT attachment_id, content FROM mailbox_attachment \
         WHERE message_id = $1 ORDER BY place";
@@ -134,8 +152,9 @@ async fn attachments(tx: &mut Tx, message: Uuid) -> Result<Vec<(String, Vec<u8>)
 }
 
 /// Ends the delivery of messages handed out, each given with its system and whether the receiver
-/// accepted our signature; forgets their content. Gives those that were out, with their system: not
-/// one that never was, was confirmed already, or whose lease ran out.
+/// accepted our signature; forgets their content, and tells who sent them. What is no message may be a
+/// state of one. Gives those that were out, with their system: not one that never was, was confirmed
+/// already, or whose lease ran out.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -152,12 +171,14 @@ pub async fn acknowledge(
         "WITH {{input}} UPDATE mailbox_message SET acknowledged_at = {now}, accepted = taken, \
          content = NULL FROM input WHERE message_id = id AND system_id = system \
          AND acknowledged_at IS NULL AND leased_until > {now} \
-         RETURNING message_id, attachments, system_id, {FILES}"
+         RETURNING message_id, attachments, system_id, {FILES}, \
+         sender_id IS NOT NULL AND accepted"
     );
     let rows = tx.query_input(&sql, input, vec![]).await?;
-    let mut ended = HashSet::new();
+    let (mut ended, mut received) = (HashSet::new(), Vec::new());
     for row in &rows {
         let message: Uuid = row.get(0)?;
+        received.extend(row.get::<bool>(4)?.then_some(Some(message)));
         if row.get::<i64>(1)? > 0 {
             let sql = "DELETE FROM mailbox_attachment WHERE message_id = $1";
             tx.execute(sql, args![message]).await?;
@@ -167,6 +188,11 @@ pub async fn acknowledge(
         }
         ended.insert((row.get(2)?, message));
     }
+    status::tell(tx, received).await?;
+    let others =
+        acks.iter().map(|&(system, id, _)| (system, id)).filter(|ack| !ended.contains(ack));
+    let states = status::confirm(tx, others.collect::<Vec<_>>().into_iter()).await?;
+    ended.extend(states);
     Ok(ended)
 }
 

@@ -60,7 +60,7 @@ pub struct Open {
 const OPEN: &str = "SELECT message_id, system_id, node_id, message_type, root_namespace, \
     root_element, provider_id, closed_at IS NULL, version FROM mailbox_request";
 
-fn read_open(row: &Row) -> Result<Open, DbError> {
+pub(super) fn read_open(row: &Row) -> Result<Open, DbError> {
     Ok(Open {
         message_id: row.get(0)?,
         system: row.get(1)?,
@@ -165,12 +165,16 @@ pub async fn queues(db: &Db) -> Result<Vec<QueueState>, DbError> {
         "SELECT s.mnemonic, q.queue, q.node_id, coalesce(w.waiting, 0), coalesce(w.out, 0), \
          coalesce(w.deliveries, 0), w.oldest, p.polled_at FROM \
          (SELECT system_id, queue, node_id FROM mailbox_poll UNION SELECT DISTINCT system_id, \
-          queue, node_id FROM mailbox_message WHERE acknowledged_at IS NULL) q \
+          queue, node_id FROM mailbox_message WHERE acknowledged_at IS NULL UNION \
+          SELECT system_id, 'status', '' FROM mailbox_status) q \
          JOIN federal_system s ON s.id = q.system_id \
          LEFT JOIN (SELECT system_id, queue, node_id, count(*) AS waiting, \
           sum(CASE WHEN leased_until > {} THEN 1 ELSE 0 END) AS out, \
           max(deliveries) AS deliveries, min(queued_at) AS oldest \
-          FROM mailbox_message WHERE acknowledged_at IS NULL GROUP BY system_id, queue, node_id) w \
+          FROM (SELECT system_id, queue, node_id, leased_until, deliveries, queued_at \
+          FROM mailbox_message WHERE acknowledged_at IS NULL UNION ALL SELECT system_id, 'status', '', \
+          leased_until, deliveries, queued_at FROM mailbox_status) m \
+          GROUP BY system_id, queue, node_id) w \
          ON w.system_id = q.system_id AND w.queue = q.queue AND w.node_id = q.node_id \
          LEFT JOIN mailbox_poll p ON p.system_id = q.system_id AND p.queue = q.queue \
          AND p.node_id = q.node_id ORDER BY s.mnemonic, q.queue, q.node_id",

@@ -8,6 +8,7 @@ mod lease;
 mod look;
 mod put;
 pub mod remote;
+mod status;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -15,11 +16,14 @@ use uuid::Uuid;
 use crate::storage::content;
 use crate::storage::db::DbError;
 
-pub use lease::{Leased, Selector, acknowledge, lease, note_poll};
+pub use lease::{Leased, Selector, acknowledge, lease, note_poll, waits};
 pub use look::{
     Open, QueueState, expired, fullness, give_up, lengths, open_request, queues, taken,
 };
-pub use put::{close, put_messages, put_requests};
+pub use put::{close, hold, last_sequence, put_messages, put_requests, reserve_answer};
+pub use status::{
+    State, Undeliverable, forget_states, is_told, lease_state, take_back, undeliverable,
+};
 
 /// How long a handed out message stays hidden from further calls, in seconds.
 pub const LEASE_SECONDS: u64 = 15 * 60;
@@ -33,6 +37,9 @@ pub enum MailboxError {
     /// The writer broke off; whether it had written is not known.
     #[error("the writer broke off")]
     Left,
+    /// Others have been taking for a second all that waits, and have not taken it.
+    #[error("messages that wait are held by calls that do not end")]
+    Held,
     /// Stored bytes do not decompress.
     #[error("a stored message is damaged")]
     Damaged(#[source] std::io::Error),
@@ -45,6 +52,8 @@ pub enum Queue {
     Request,
     /// Of answers, for who asked.
     Response,
+    /// Of states, for who sent a request or an answer.
+    Status,
 }
 
 impl Queue {
@@ -53,11 +62,16 @@ impl Queue {
         match self {
             Self::Request => "request",
             Self::Response => "response",
+            Self::Status => "status",
         }
     }
 
     fn parse(name: &str) -> Self {
-        if name == "request" { Self::Request } else { Self::Response }
+        match name {
+            "request" => Self::Request,
+            "status" => Self::Status,
+            _ => Self::Response,
+        }
     }
 }
 

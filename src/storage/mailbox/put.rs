@@ -10,7 +10,65 @@ use crate::args;
 use crate::storage::db::{DbError, Tx};
 use crate::storage::input::{Column, Input};
 
-/// Writes requests; gives the ids of those that were not there before.
+/// Keeps these ids for the transaction: a request and an answer that are sent under one id at the same
+/// time see each other, though they are rows of different tables.
+async fn reserve(tx: &mut Tx, ids: impl Iterator<Item = Uuid>) -> Result<(), DbError> {
+    // On SQLite the transaction is the only one that writes.
+    if !tx.is_postgres() {
+        return Ok(());
+    }
+    let mut keys: Vec<i64> = ids.map(lock_key).collect();
+    // All take them in the same order: else two might wait for each other.
+    keys.sort_unstable();
+    let input = Input::new().column("key", Column::Int(keys.into_iter().map(Some).collect()));
+    let sql = "WITH {input} SELECT count(pg_advisory_xact_lock(key)) FROM input";
+    tx.query_input(sql, input, vec![]).await.map(|_| ())
+}
+
+/// Two ids of one key only wait for each other.
+fn lock_key(id: Uuid) -> i64 {
+    let (high, low) = id.as_u64_pair();
+    (high ^ low).cast_signed()
+}
+
+/// Keeps the id of an answer; false when a request of this id has been taken.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn reserve_answer(tx: &mut Tx, message_id: Uuid) -> Result<bool, DbError> {
+    reserve(tx, std::iter::once(message_id)).await?;
+    let sql = "SELECT 1 FROM mailbox_request WHERE message_id = $1";
+    Ok(tx.query_one(sql, args![message_id]).await?.is_none())
+}
+
+/// Keeps a request of this provider as it is until the transaction ends: messages for it are written
+/// one after the other, and nothing behind the last. Gives the greatest sequence among those that are
+/// there, 0 when there are none; `None` when the request has been ended.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn hold(tx: &mut Tx, request: Uuid, provider: i64) -> Result<Option<i64>, DbError> {
+    let lock = if tx.is_postgres() { "FOR NO KEY UPDATE" } else { "" };
+    let sql = format!(
+        "SELECT 1 FROM mailbox_request \
+         WHERE message_id = $1 AND provider_id = $2 AND closed_at IS NULL {lock}"
+    );
+    if tx.query_one(&sql, args![request, provider]).await?.is_none() {
+        return Ok(None);
+    }
+    last_sequence(tx, request).await.map(Some)
+}
+
+/// The greatest sequence among messages for a request; 0 when there are none.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn last_sequence(tx: &mut Tx, request: Uuid) -> Result<i64, DbError> {
+    let sql = "SELECT coalesce(max(sequence), 0) FROM mailbox_message WHERE request_id = $1";
+    tx.query_one(sql, args![request]).await?.map_or(Ok(0), |row| row.get(0))
+}
+
+/// Writes requests; gives the ids of those that were not there before, as requests or as answers.
 ///
 /// # Errors
 /// Any [`MailboxError`].
@@ -55,8 +113,10 @@ pub async fn put_requests(
         provider_id, end_of_life, closed_at";
     let sql = format!(
         "WITH {{input}} INSERT INTO mailbox_request ({columns}) SELECT {columns} FROM input \
-         WHERE true ON CONFLICT (message_id) DO NOTHING RETURNING message_id"
+         WHERE NOT EXISTS (SELECT 1 FROM mailbox_message m WHERE m.message_id = input.message_id) \
+         ON CONFLICT (message_id) DO NOTHING RETURNING message_id"
     );
+    reserve(tx, requests.iter().map(|request| request.message_id)).await?;
     let rows = tx.query_input(&sql, input, vec![]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect::<Result<_, DbError>>()?)
 }
@@ -101,7 +161,7 @@ pub async fn put_messages(
         "WITH {{input}} INSERT INTO mailbox_message ({columns}, queued_at, deliveries) \
          SELECT {columns}, {}, 0 FROM input WHERE true \
          ON CONFLICT (message_id) DO NOTHING RETURNING message_id",
-        tx.now_sql()
+        tx.moment_sql()
     );
     let rows = tx.query_input(&sql, input, vec![]).await?;
     let new: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect::<Result<_, DbError>>()?;

@@ -245,6 +245,72 @@ pub async fn park(
     Ok(tx.execute(&sql, values).await? == 1)
 }
 
+/// An answer of which the node has told what became of it.
+#[derive(Clone, Debug)]
+pub struct Fate {
+    /// The request that it answers.
+    pub request: Uuid,
+    /// Id under which it is sent now.
+    pub message: Uuid,
+    /// Version of the exchange in which it is written.
+    pub version: String,
+    /// Return address of the request.
+    pub reply_to: String,
+    /// Mnemonic of who asked.
+    pub asker: String,
+}
+
+/// Writes down what the node told of a message; `None` when that is no answer of ours.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn hear(tx: &mut Tx, message: Uuid, told: &str) -> Result<Option<Fate>, DbError> {
+    let sql = format!(
+        "UPDATE remote_answer SET told = $2, told_at = {}, told_of = $1 \
+         WHERE message_id = $1 OR told_of = $1 RETURNING request_id, message_id, version, reply_to, \
+         (SELECT s.mnemonic FROM mailbox_request r JOIN federal_system s ON s.id = r.system_id \
+         WHERE r.message_id = request_id)",
+        tx.now_sql()
+    );
+    let Some(row) = tx.query_one(&sql, args![message, told]).await? else { return Ok(None) };
+    Ok(Some(Fate {
+        request: row.get(0)?,
+        message: row.get(1)?,
+        version: row.get(2)?,
+        reply_to: row.get(3)?,
+        asker: row.get(4)?,
+    }))
+}
+
+/// Another message waits in the place of one that the node had taken and then refused, until an operator
+/// says that it may be sent.
+///
+/// # Errors
+/// Any [`MailboxError`].
+pub async fn park_late(
+    tx: &mut Tx,
+    new: &NewAnswer<'_>,
+    trouble: &Trouble,
+) -> Result<(), MailboxError> {
+    let sql = format!(
+        "UPDATE remote_answer SET state = 'parked', message_id = $2, rejection = $3, envelope = $4, \
+         envelope_sha256 = $5, tries = 0, next_at = {0}, fault = $6, fault_text = $7, \
+         faulted_at = {0} WHERE request_id = $1",
+        tx.now_sql()
+    );
+    let values = args![
+        new.request,
+        new.message,
+        new.rejection,
+        compress(new.envelope)?,
+        new.sha256.clone(),
+        trouble.fault.as_str(),
+        trouble.words(),
+    ];
+    tx.execute(&sql, values).await?;
+    Ok(())
+}
+
 /// Sends a parked answer again. False when none is parked for the request.
 ///
 /// # Errors

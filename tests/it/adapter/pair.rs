@@ -223,6 +223,7 @@ impl Pair {
         let url = format!("http://{}/ws/smev/{}", self.proxy.address, version.as_str());
         let settings = Settings {
             poll: Duration::from_millis(50),
+            listen: Duration::from_millis(200),
             patience: Duration::from_secs(1),
             first_pause: Duration::from_millis(50),
             longest_pause: Duration::from_millis(400),
@@ -233,6 +234,7 @@ impl Pair {
         let stop = CancellationToken::new();
         Running(vec![
             tokio::spawn(adapter::poll(adapter.clone(), stop.clone())),
+            tokio::spawn(adapter::listen(adapter.clone(), stop.clone())),
             tokio::spawn(adapter::deliver(adapter, stop)),
         ])
     }

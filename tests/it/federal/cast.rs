@@ -69,7 +69,8 @@ impl Cast {
     }
 }
 
-fn foreign() -> Signer {
+/// Issued by an authority that nobody trusts.
+pub(super) fn foreign() -> Signer {
     let validity = validity(0, 9);
     let request = Request { name: "x", key: KeyKind::P256, validity, usage: Usage::Signature };
     signer(&foreign_authority().issue(&request, &mut random()).unwrap())

@@ -15,7 +15,7 @@ use kontingent::model::ids::EntityId;
 use kontingent::model::kind::Kind;
 use kontingent::model::record::RawRecord;
 use kontingent::normalise;
-use kontingent::storage::db::DbError;
+use kontingent::storage::db::{Db, DbError};
 use kontingent::trust::Signer;
 use kontingent::trust::authority::KeyKind;
 
@@ -35,8 +35,7 @@ async fn a_copy_built_from_pages_alone_equals_the_registry_while_writers_write()
         let caller = world.system("FNS00001", KeyKind::P256).await;
         let other = world.system("PFR00001", KeyKind::P256).await;
         let writers = async {
-            tokio::join!(write(world, 1), write(world, 2), act(world, &other));
-            finish_some(world).await;
+            tokio::join!(write(world, 1), write(world, 2), act(world, &other), finish_some(world));
         };
         let mut writers = std::pin::pin!(writers);
         let (mut copy, mut cursor, mut written) = (Copy::new(), String::new(), None);
@@ -61,7 +60,7 @@ async fn a_copy_built_from_pages_alone_equals_the_registry_while_writers_write()
             cursor = find(&page, "NextCursor").text.clone();
             let Some(since) = written else { continue };
             if find(&page, "More").text == "false" {
-                let registry = registry(world).await;
+                let registry = registry(&world.db).await;
                 // Changes are told once every transaction before them has ended.
                 if copy == registry || since.elapsed() > Duration::from_secs(30) {
                     assert_eq!(copy.len(), registry.len());
@@ -146,9 +145,9 @@ pub(super) fn entities(page: &Node) -> Copy {
 }
 
 /// The registry itself, in the same form.
-async fn registry(world: &World) -> Copy {
+pub(super) async fn registry(db: &Db) -> Copy {
     let mut all = Vec::new();
-    let mut tx = world.db.begin_read().await.unwrap();
+    let mut tx = db.begin_read().await.unwrap();
     for kind in KINDS {
         let spec = normalise::spec(kind);
         let rows = tx.query(&format!("SELECT id FROM {}", spec.table), vec![]).await.unwrap();
@@ -309,8 +308,13 @@ async fn act(world: &World, caller: &Signer) {
     }
 }
 
-/// Merges two persons, closes a contact, and makes a kinship, as operators and snapshots do.
+/// Merges two persons, closes a contact, and makes a kinship, as operators and snapshots do, while others
+/// write.
 async fn finish_some(world: &World) {
+    let there = "SELECT count(*) FROM (SELECT 1 FROM contact LIMIT 3) c";
+    while world.count(there).await < 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let mut tx = world.db.begin().await.unwrap();
     let rows = tx.query("SELECT id FROM person ORDER BY id LIMIT 3", vec![]).await.unwrap();
     let ids: Vec<i64> = rows.iter().map(|row| row.get(0).unwrap()).collect();

@@ -16,14 +16,14 @@ use super::message::{Message, by_snils, new_id, selector};
 use super::world::{Answered, World, find, on_both, signer, try_find, validity};
 use crate::harness::wait_until;
 
-const PUPIL: &str = "urn:example:pupil";
+pub(super) const PUPIL: &str = "urn:example:pupil";
 const CLASS: &str = "urn:example:class";
 
-fn id() -> String {
+pub(super) fn id() -> String {
     new_id().to_string()
 }
 
-fn root(namespace: &str, name: &str) -> String {
+pub(super) fn root(namespace: &str, name: &str) -> String {
     format!("<{name} xmlns='{namespace}'/>")
 }
 
@@ -36,20 +36,20 @@ async fn describe(world: &World, mnemonic: &str, vip: bool, asks: bool) -> Signe
 }
 
 /// Asks the provider of a root; the id of the request.
-async fn ask(world: &World, who: &Signer, fields: &str, content: &str) -> String {
+pub(super) async fn ask(world: &World, who: &Signer, fields: &str, content: &str) -> String {
     let asked = id();
     world.send(Message::ask(&asked, fields, content).signed(who)).await.body();
     asked
 }
 
 /// The id of the next request; none when nothing waits.
-async fn take(world: &World, selector: &str, who: &Signer) -> Option<String> {
+pub(super) async fn take(world: &World, selector: &str, who: &Signer) -> Option<String> {
     let answered = world.send(Message::take(selector).signed(who)).await;
     (!answered.body().children.is_empty()).then(|| answered.id())
 }
 
 /// Ends the time for which a message is out.
-async fn lapse(world: &World, message: &str) {
+pub(super) async fn lapse(world: &World, message: &str) {
     let sql = "UPDATE mailbox_message SET leased_until = queued_at WHERE message_id = $1";
     let message: Uuid = message.parse().unwrap();
     assert_eq!(world.db.execute(sql, args![message]).await.unwrap(), 1);
@@ -162,7 +162,7 @@ async fn an_answer_waits_for_the_node_that_asked_and_statistics_count_what_waits
         for version in Version::ALL {
             let status =
                 world.send_by(version, Message::status().by(version).signed(&consumer)).await;
-            assert!(status.body().children.is_empty(), "all is told by GetResponse");
+            assert!(status.body().children.is_empty(), "nothing of its own was received since");
         }
 
         let pull = |node: &str| Message::pull("", node);

@@ -28,7 +28,7 @@ use crate::kill::{Site, free_port};
 use crate::stack::Flavour;
 
 /// Processes killed.
-const KILLS: usize = 100;
+const KILLS: usize = 200;
 
 /// Systems that ask, and how many pull for each: two for the first.
 const CONSUMERS: usize = 4;
@@ -49,16 +49,16 @@ struct Got {
 }
 
 /// A system that calls one of two processes, the other when one is away.
-struct Client {
-    http: reqwest::Client,
-    addresses: [String; 2],
-    turn: AtomicUsize,
-    signer: Signer,
+pub(super) struct Client {
+    pub(super) http: reqwest::Client,
+    pub(super) addresses: [String; 2],
+    pub(super) turn: AtomicUsize,
+    pub(super) signer: Signer,
 }
 
 impl Client {
     /// Sends until a process answers that is not about to end.
-    async fn send(&self, message: &Message) -> Answered {
+    pub(super) async fn send(&self, message: &Message) -> Answered {
         let signed = message.signed(&self.signer);
         loop {
             let address = &self.addresses[self.turn.load(Ordering::Relaxed) % 2];
@@ -140,29 +140,38 @@ fn read(answered: &Answered, left: bool) -> Got {
     }
 }
 
-/// Answers what waits, each request by one message however often it comes; requests in the order in
-/// which they were answered.
+/// What a provider did.
+#[derive(Debug, Default)]
+struct Provided {
+    /// Requests that were handed out to it, in this order.
+    taken: Vec<Uuid>,
+    /// Requests in the order in which it answered them.
+    answered: Vec<Uuid>,
+}
+
+/// Answers what waits, each request by one message however often it comes.
 async fn provides(
     client: Arc<Client>,
     over: CancellationToken,
     answers: Arc<Mutex<HashMap<String, String>>>,
-) -> Vec<Uuid> {
-    let (take, mut answered) = (Message::take(""), Vec::new());
+) -> Provided {
+    let (take, mut provided) = (Message::take(""), Provided::default());
     loop {
         let over = over.is_cancelled();
         let Some(request) = client.next(&take).await else {
             if over {
-                return answered;
+                return provided;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
+        provided.taken.push(request.id().parse().unwrap());
         let (id, fresh) = (request.id(), new_id().to_string());
         let answer = answers.lock().unwrap().entry(id.clone()).or_insert(fresh.clone()).clone();
         let to = find(&request.body(), "ReplyTo").text.clone();
         let content = format!("<PupilResponse xmlns='{NAMESPACE}'>{id}</PupilResponse>");
         client.deliver(&Message::answer(&answer, &to, &content), "MessageIsAlreadySent").await;
-        answered.extend((answer == fresh).then(|| id.parse::<Uuid>().unwrap()));
+        provided.answered.extend((answer == fresh).then(|| id.parse::<Uuid>().unwrap()));
         client.deliver(&Message::ack(&id), "TargetMessageIsNotFound").await;
     }
 }
@@ -219,19 +228,23 @@ async fn killing_the_exchange_at_any_point_loses_doubles_and_reorders_nothing() 
         let which = random.random_range(0..2);
         let other = &addresses[1 - which];
         wait_until("the other process serves", async || serves(other).await).await;
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..150))).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await;
         site.kill(&mut roles[which]);
     }
     asked_over.cancel();
     pulled_over.cancel();
-    let (mut asked, mut chains) = (Vec::new(), Vec::new());
+    let (mut asked, mut chains, mut handed_on) = (Vec::new(), Vec::new(), Vec::new());
     for asker in askers {
         let line = asker.await.unwrap();
         chains.push(line.iter().filter(|(_, own)| *own).map(|(id, _)| *id).collect());
+        handed_on.push(line.iter().filter(|(_, own)| !own).map(|(id, _)| *id).collect());
         asked.extend(line);
     }
+    let mut taken = Vec::new();
     for provider in providers {
-        chains.push(provider.await.unwrap());
+        let Provided { taken: line, answered } = provider.await.unwrap();
+        taken.push(line);
+        chains.push(answered);
     }
     let mut got = Vec::new();
     for puller in pullers {
@@ -240,7 +253,7 @@ async fn killing_the_exchange_at_any_point_loses_doubles_and_reorders_nothing() 
     // What was out when its receiver was told nothing of it comes back after 15 minutes.
     let lapse = "UPDATE mailbox_message SET leased_until = queued_at WHERE acknowledged_at IS NULL";
     world.db.execute(lapse, vec![]).await.unwrap();
-    provide(&pulled_over).await.unwrap();
+    let late = provide(&pulled_over).await.unwrap().taken;
     let mut later = Vec::new();
     for consumer in &consumers {
         later.push(drain(consumer).await);
@@ -249,7 +262,17 @@ async fn killing_the_exchange_at_any_point_loses_doubles_and_reorders_nothing() 
         role.end();
     }
     check(&world, &asked, &got, &later).await;
-    check_order(&chains, got.iter().chain(&later));
+    let requests = |line: &Vec<Got>| line.iter().map(|one| one.request).collect();
+    let lines: Vec<Vec<Uuid>> = got.iter().chain(&later).map(requests).collect();
+    check_order(&chains, &lines);
+    // Requests came to their provider in the order of each consumer, to one of its two callers each, and
+    // again only when 15 minutes had passed.
+    check_order(&handed_on, &taken);
+    check_order(&handed_on, &[late]);
+    let mut out = BTreeSet::new();
+    for request in taken.iter().flatten() {
+        assert!(out.insert(*request), "{request} was handed out twice at a time");
+    }
     world.finish_without_answers().await;
 }
 
@@ -302,10 +325,10 @@ async fn check(world: &World, asked: &[(Uuid, bool)], got: &[Vec<Got>], later: &
 }
 
 /// What was put into queues one after the other comes out so, whoever pulls.
-fn check_order<'g>(chains: &[Vec<Uuid>], lines: impl Iterator<Item = &'g Vec<Got>>) {
+fn check_order(chains: &[Vec<Uuid>], lines: &[Vec<Uuid>]) {
     for line in lines {
         let came: HashMap<Uuid, usize> =
-            line.iter().enumerate().map(|(at, one)| (one.request, at)).collect();
+            line.iter().enumerate().map(|(at, request)| (*request, at)).collect();
         for chain in chains {
             let places = chain.iter().filter_map(|request| came.get(request));
             assert!(places.is_sorted(), "out of order");

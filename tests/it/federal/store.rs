@@ -9,8 +9,13 @@ use kontingent::trust::Signer;
 use kontingent::trust::authority::KeyKind;
 use serde_json::Value;
 
+use openssl::cms::{CMSOptions, CmsContentInfo};
+use openssl::pkey::PKey;
+use openssl::x509::X509;
+
+use super::cast::foreign;
 use super::message::{Message, new_id};
-use super::world::{Answered, World, find, on_both, worth};
+use super::world::{Answered, World, find, on_both, signer, validity, worth};
 
 const NAMESPACE: &str = "urn:example:pupil";
 
@@ -19,17 +24,29 @@ const NAMESPACE: &str = "urn:example:pupil";
 pub(super) struct Stored {
     pub(super) folder: String,
     pub(super) hash: String,
+    /// Detached PKCS#7 over it, DER.
+    pub(super) pkcs7: Vec<u8>,
 }
 
 impl Stored {
     /// The header by which a message refers to it.
     pub(super) fn header(&self) -> String {
-        let Self { folder, hash } = self;
+        let Self { folder, hash, pkcs7 } = self;
+        let signature = STANDARD.encode(pkcs7);
+        let signature = match pkcs7.len() {
+            0 => String::new(),
+            _ => format!("<b:SignaturePKCS7>{signature}</b:SignaturePKCS7>"),
+        };
         format!(
             "<b:RefAttachmentHeaderList><b:RefAttachmentHeader><b:uuid>{folder}</b:uuid>\
-             <b:Hash>{hash}</b:Hash><b:MimeType>application/zip</b:MimeType></b:RefAttachmentHeader>\
-             </b:RefAttachmentHeaderList>"
+             <b:Hash>{hash}</b:Hash><b:MimeType>application/zip</b:MimeType>{signature}\
+             </b:RefAttachmentHeader></b:RefAttachmentHeaderList>"
         )
+    }
+
+    /// The same with the signature of this system over these bytes.
+    pub(super) fn signed(self, signer: &Signer, bytes: &[u8]) -> Self {
+        Self { pkcs7: signer.sign_file(bytes).unwrap(), ..self }
     }
 }
 
@@ -40,7 +57,8 @@ pub(super) async fn put(world: &World, mnemonic: &str, word: &str, bytes: &[u8])
     assert_eq!(status, 201, "{told}");
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["bytes"], bytes.len());
-    Stored { folder, hash: told["hash"].as_str().unwrap().to_owned() }
+    let hash = told["hash"].as_str().unwrap().to_owned();
+    Stored { folder, hash, pkcs7: Vec::new() }
 }
 
 async fn try_put(
@@ -87,7 +105,7 @@ async fn a_large_file_goes_through_the_store_and_is_gone_when_its_message_is_con
         // More than a piece, once: it takes long to hash.
         let length = if world.db.is_postgres() { (1_u32 << 20) + 9 } else { 9 };
         let bytes: Vec<u8> = (0..length).map(|n| (n % 241) as u8).collect();
-        let stored = put(world, "IS00001", &words[0], &bytes).await;
+        let stored = put(world, "IS00001", &words[0], &bytes).await.signed(&consumer, &bytes);
         let root = |name: &str| format!("<{name} xmlns='{NAMESPACE}'/>");
         let ask = |stored: &Stored| {
             let ask = Message::ask(&id(), "", &root("PupilRequest"));
@@ -98,6 +116,7 @@ async fn a_large_file_goes_through_the_store_and_is_gone_when_its_message_is_con
             assert_eq!(fault.local, "AttachmentContentMiscoordination");
         };
         let foreign = put(world, "IS00002", &words[1], b"foreign").await;
+        let foreign = foreign.signed(&provider, b"foreign");
         let mut hash = Streebog::new_256();
         hash.update(b"foreign");
         assert_eq!(foreign.hash, STANDARD.encode(hash.finish()));
@@ -153,4 +172,95 @@ async fn a_large_file_goes_through_the_store_and_is_gone_when_its_message_is_con
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_the_store_is_judged_by_its_signature_as_one_in_the_message() {
+    on_both(async |world| {
+        let provider = world.system("IS00002", KeyKind::P256).await;
+        world.kind("Pupil", "IS00002", NAMESPACE, true).await;
+        let word = world.admin().issue_store_word("IS00002").await.unwrap();
+        let issued = world.issue("IS000001", KeyKind::Rsa(2048), validity(0, 9));
+        world.register("IS00001", &issued).await;
+        let consumer = signer(&issued);
+        let own = world.admin().issue_store_word("IS00001").await.unwrap();
+        // More than a piece, once: it takes long to hash.
+        let length = if world.db.is_postgres() { (1_u32 << 20) + 9 } else { 300 };
+        let bytes: Vec<u8> = (0..length).map(|n| (n % 239) as u8).collect();
+        let ask = Message::ask(&id(), "", &format!("<PupilRequest xmlns='{NAMESPACE}'/>"));
+        world.send(ask.signed(&consumer)).await.body();
+        let request = world.hand_out(Version::V13, &Message::take(""), &provider).await;
+        let to = text(&request, "ReplyTo");
+
+        // A small piece of the file changed, behind what is read first.
+        let mut changed = bytes.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        let expired = signer(&world.issue("expired", KeyKind::P256, validity(-20, -10)));
+        let wrong: [(Vec<u8>, &str, &str); 6] = [
+            (Vec::new(), "NoSignatureFound", "подпись отсутствует"),
+            (provider.sign_file(&changed).unwrap(), "SignatureIsInvalid", "Подпись PKCS#7 не"),
+            (vec![0x30, 0], "SignatureIsInvalid", "Нарушена структура подписи PKCS#7"),
+            (foreign().sign_file(&bytes).unwrap(), "CertificateIsNotFound", "Сертификат выдан не"),
+            (expired.sign_file(&bytes).unwrap(), "CertificateIsExpired", "Срок действия"),
+            (provider.sign_file(b"").unwrap(), "SignatureIsInvalid", "Подпись PKCS#7 не"),
+        ];
+        let theirs = put(world, "IS00002", &word, &bytes).await;
+        let mine = match length {
+            300 => put(world, "IS00001", &own, &bytes).await,
+            _ => put(world, "IS00001", &own, b"mine").await,
+        };
+        let send = async |stored: &Stored, answer: bool| {
+            let name = if answer { "PupilResponse" } else { "PupilRequest" };
+            let (content, id) = (format!("<{name} xmlns='{NAMESPACE}'/>"), id());
+            let message = if answer {
+                Message::answer(&id, &to, &content)
+            } else {
+                Message::ask(&id, "", &content)
+            };
+            let who = if answer { &provider } else { &consumer };
+            world.send(message.with_headers(&stored.header(), &[]).signed(who)).await
+        };
+        for (pkcs7, reason, said) in wrong {
+            for (stored, answer) in [(&theirs, true), (&mine, false)] {
+                if !answer && length > 300 {
+                    continue;
+                }
+                let stored = Stored { pkcs7: pkcs7.clone(), ..stored.clone() };
+                let fault = send(&stored, answer).await.fault();
+                assert_eq!(fault.local, "SignatureVerificationFault");
+                assert_eq!(find(&fault, "SignatureVerificationFault").text, reason);
+                let about = format!("SMEV-100:Проверка подписи на вложении {}: ", stored.folder);
+                let description = &find(&fault, "Description").text;
+                assert!(description.starts_with(&format!("{about}{said}")), "{description}");
+            }
+        }
+        assert_eq!(world.count("SELECT count(message_id) FROM store_file").await, 0);
+        // RSA, and the file inside the signature: both are taken where they are right.
+        let right = if length == 300 { &bytes[..] } else { b"mine" };
+        send(&mine.signed(&consumer, right), false).await.body();
+        let small = put(world, "IS00002", &word, b"small").await;
+        let inside =
+            Stored { pkcs7: with_content(&provider_pem(world), b"small"), ..small.clone() };
+        let other = Stored { pkcs7: with_content(&provider_pem(world), b"smell"), ..small };
+        let fault = send(&other, true).await.fault();
+        assert_eq!(find(&fault, "SignatureVerificationFault").text, "SignatureIsInvalid");
+        send(&inside, true).await.body();
+        assert_eq!(world.count("SELECT count(message_id) FROM store_file").await, 2);
+    })
+    .await;
+}
+
+/// Key and certificate of a signer whom the exchange trusts.
+fn provider_pem(world: &World) -> [Vec<u8>; 2] {
+    let issued = world.issue("inside", KeyKind::P256, validity(0, 9));
+    [issued.key_pem().unwrap(), issued.certificate_pem().unwrap()]
+}
+
+/// PKCS#7 with the file inside.
+fn with_content([key, certificate]: &[Vec<u8>; 2], file: &[u8]) -> Vec<u8> {
+    let key = PKey::private_key_from_pem(key).unwrap();
+    let certificate = X509::from_pem(certificate).unwrap();
+    let flags = CMSOptions::BINARY;
+    let signed = CmsContentInfo::sign(Some(&certificate), Some(&key), None, Some(file), flags);
+    signed.unwrap().to_der().unwrap()
 }

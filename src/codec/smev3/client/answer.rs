@@ -208,11 +208,11 @@ fn sender(version: Version, metadata: &Node) -> Option<Participant> {
     Some(Participant { name: text("HumanReadableName").unwrap_or_default(), mnemonic })
 }
 
-fn id(node: Option<&Node>) -> Option<Uuid> {
+pub(super) fn id(node: Option<&Node>) -> Option<Uuid> {
     Uuid::try_parse(node?.text.trim()).ok()
 }
 
-fn foreign(what: &str) -> AnswerError {
+pub(super) fn foreign(what: &str) -> AnswerError {
     AnswerError::Foreign(format!("Это не ответ узла обмена: {what}"))
 }
 

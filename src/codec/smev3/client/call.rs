@@ -55,6 +55,15 @@ pub fn get_response(version: Version, selector: &Selector<'_>) -> String {
     envelope(version, "GetResponse", &selected(version, selector), &[])
 }
 
+/// A call for what became of messages of ours.
+pub fn get_status(version: Version, at: DateTime<Utc>) -> String {
+    let mut out = Writer::new();
+    out.start("b:Timestamp").attribute("xmlns:b", version.basic());
+    out.attribute("Id", SIGNED_BY_CALLER);
+    out.text(&instant(at));
+    envelope(version, "GetStatus", &out.finish(), &[])
+}
+
 /// A confirmation that a message was received; `accepted` says whether the signature of the exchange stands.
 pub fn ack(version: Version, message_id: Uuid, accepted: bool) -> String {
     let mut out = Writer::new();

@@ -6,9 +6,12 @@
 mod answer;
 mod call;
 mod fault;
+mod state;
 
 pub use answer::{AnswerError, Incoming, Returned, Taken, body, incoming, returned, taken};
 pub use call::{
-    Question, Selector, ack, get_request, get_response, renumbered, send_request, send_response,
+    Question, Selector, ack, get_request, get_response, get_status, renumbered, send_request,
+    send_response,
 };
 pub use fault::NodeFault;
+pub use state::{State, state};

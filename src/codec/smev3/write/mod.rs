@@ -13,7 +13,7 @@ use super::Version;
 use crate::codec::xml::{Event, Limits, Reader, Writer};
 
 pub(super) use provided::write_headers;
-pub use provided::{AsyncStatus, Header, Provided, Told, provided_response};
+pub use provided::{AsyncStatus, Header, Provided, Told, provided_response, state};
 
 /// `Id` of the element our exchange signs.
 pub const SIGNED_BY_SMEV: &str = "SIGNED_BY_SMEV";

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
-use super::{SIGNED_BY_CALLER, Version};
+use super::{SIGNED_BY_CALLER, SIGNED_BY_SMEV, Version};
 use crate::codec::xml::Writer;
 
 /// Data of an answer, signed by the provider as a whole.
@@ -73,6 +73,20 @@ pub fn provided_response(version: Version, provided: &Provided<'_>) -> String {
         }
         Told::Async(status) => write_async(&mut out, status),
     }
+    out.finish()
+}
+
+/// Body of the answer to GetStatus; `AsyncProcessingStatusData` with the Id [`SIGNED_BY_SMEV`] is to be
+/// signed, and the signature put into the empty `SMEVSignature` behind it.
+pub fn state(version: Version, status: &AsyncStatus<'_>) -> String {
+    let mut out = Writer::new();
+    out.start("t:GetStatusResponse").attribute("xmlns:t", version.types());
+    out.attribute("xmlns:b", version.basic());
+    out.start("t:SmevAsyncProcessingMessage");
+    out.start("t:AsyncProcessingStatusData").attribute("Id", SIGNED_BY_SMEV);
+    write_async(&mut out, status);
+    out.end();
+    out.element("t:SMEVSignature", "");
     out.finish()
 }
 

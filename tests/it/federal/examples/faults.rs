@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kontingent::codec::smev3::Version;
 
 use super::super::cast::{Cast, operations};
-use super::super::faults::{NEVER, cases, declared};
+use super::super::faults::{NO_OCCASION, cases, declared};
 use super::super::world::{Answered, World, find, try_find};
 use super::book::Book;
 use super::masks::Masks;
@@ -31,7 +31,9 @@ pub(super) async fn provoke_all() -> (Book, BTreeSet<String>) {
             }
         }
         for (operation, fault) in declared(&world, version).await {
-            if !NEVER.contains(&(&*operation, &*fault)) && fault != "SignatureVerificationFault" {
+            let none =
+                NO_OCCASION.iter().any(|&(from, name, _)| (from, name) == (&*operation, &*fault));
+            if !none && fault != "SignatureVerificationFault" {
                 wanted.insert(name(version, &fault, ""));
             }
         }
