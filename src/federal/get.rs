@@ -34,7 +34,7 @@ impl Door {
         request: Get,
         queue: Queue,
     ) -> Result<Reply, Failure> {
-        let caller = self.owner(message).await?;
+        let caller = self.owner_now(message, &request.stamp).await?;
         let root = request.root.as_ref();
         let found = self.desk.next(&caller, queue, request.node_id, root, message.version).await;
         let found = match found {

@@ -5,13 +5,15 @@ mod ack;
 mod describe;
 mod fault;
 mod files;
+mod fresh;
 mod get;
-mod message_id;
 mod multipart;
 mod send;
 mod status;
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -21,13 +23,14 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::get;
 use mime::Mime;
+use tokio::sync::Semaphore;
 
 use crate::codec::mtom::{self, Related};
-use crate::codec::shape::{self, Plan};
-use crate::codec::smev3::{self, Fault, Request, Version};
+use crate::codec::shape::{self, Plan, Role};
+use crate::codec::smev3::{self, Fault, Request, Stamp, Version};
 use crate::codec::soap;
 use crate::codec::xml;
-use crate::exchange::desk::{Caller, Desk};
+use crate::exchange::desk::{Caller, CallerError, Desk};
 use crate::federal::fault::Failure;
 use crate::federal::multipart::Parts;
 use crate::http::guard::Peer;
@@ -64,10 +67,16 @@ impl Default for Settings {
     }
 }
 
+/// Messages up to so many bytes are judged at once; longer ones take turns.
+const LIGHT: usize = 256 << 10;
+
 /// What the handlers share.
 struct Door {
     desk: Desk,
     settings: Settings,
+    /// Turns for long messages: each keeps a processor busy and needs many times its memory, and one
+    /// processor is left for all others.
+    turns: Semaphore,
 }
 
 /// A message on its way through the door.
@@ -95,7 +104,9 @@ impl From<Vec<u8>> for Reply {
 
 /// The routes of the door: `/ws/smev/1.1` to `/ws/smev/1.3`, their `?wsdl`, and the schemas beside.
 pub fn router(desk: Desk, settings: Settings) -> Router {
-    let door = Arc::new(Door { desk, settings });
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    let turns = Semaphore::new(processors.saturating_sub(1).max(1));
+    let door = Arc::new(Door { desk, settings, turns });
     Router::new()
         .route("/ws/smev/{name}", get(describe::describe).post(take))
         .route("/ws/smev/files/{folder}/{name}", get(files::get).put(files::put))
@@ -116,6 +127,10 @@ async fn take(
     let (bytes, parts) = match door.receive(&headers, body).await {
         Ok(received) => received,
         Err(refusal) => return problem::respond(&refusal, &request_id),
+    };
+    let _turn = match bytes.len() {
+        ..=LIGHT => None,
+        _ => door.turns.acquire().await.ok(),
     };
     let began = Instant::now();
     let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
@@ -177,10 +192,17 @@ impl Door {
             Request::SendResponse(request) => self.send_response(message, *request).await,
             Request::GetRequest(request) => self.get_request(message, request).await,
             Request::GetResponse(request) => self.get_response(message, request).await,
-            Request::GetStatus => self.get_status(message).await,
+            Request::GetStatus(stamp) => self.get_status(message, stamp).await,
             Request::Ack(request) => self.ack(message, request).await,
             Request::Statistics(request) => self.statistics(message, request).await,
         }
+    }
+
+    /// The system that calls for what waits in its own queues, and does so now.
+    async fn owner_now(&self, message: &Message<'_>, stamp: &Stamp) -> Result<Caller, Failure> {
+        let caller = self.owner(message).await?;
+        fresh::call(stamp, self.desk.now(), &self.settings)?;
+        Ok(caller)
     }
 
     /// The system that signed a message about its own queues. Such operations have no AccessDenied in
@@ -196,6 +218,10 @@ impl Door {
     /// The system that signed a message, and where its signatures are.
     async fn caller(&self, message: &Message<'_>) -> Result<(Caller, Plan), Failure> {
         let plan = shape::smev3(message.bytes).map_err(fault::of_plan)?;
+        // A MessageID that is none has a fault of its own.
+        if let Some(flaw) = plan.flaw.filter(|&flaw| flaw != RefusalCode::MessageId) {
+            return Err(CallerError::Signature(Role::Personal, flaw.into(), None).into());
+        }
         Ok((self.desk.caller(message.bytes, &plan, limits()).await?, plan))
     }
 }

@@ -13,7 +13,7 @@ use crate::codec::xmldsig::{DSIG, Name};
 use crate::exchange::desk::{Caller, Sent, TakeError};
 use crate::exchange::question::QuestionError;
 use crate::federal::fault::{Failure, invalid, of_file};
-use crate::federal::{Door, Message, Reply, limits, message_id};
+use crate::federal::{Door, Message, Reply, fresh, limits};
 use crate::model::federal::NAMESPACE;
 use crate::model::refusal::RefusalCode;
 
@@ -29,7 +29,7 @@ impl Door {
         coordinate(&request)?;
         let (caller, plan) = self.caller(message).await?;
         let now = self.desk.now();
-        let message_id = message_id::judge(&request.message_id, now, &self.settings)?;
+        let message_id = fresh::message_id(&request.message_id, now, &self.settings)?;
         if request.data.end_of_life.is_some_and(|end| end <= now) {
             return Err(Fault::EndOfLifeReached.into());
         }
@@ -61,7 +61,7 @@ impl Door {
             Failure::Fault(Fault::PersonalAccessDenied) => Fault::AccessDenied.into(),
             failure => failure,
         })?;
-        let message_id = message_id::judge(&request.message_id, self.desk.now(), &self.settings)?;
+        let message_id = fresh::message_id(&request.message_id, self.desk.now(), &self.settings)?;
         let to = request.data.to.clone();
         let root = match &request.data.content {
             Content::Primary(root) => root.clone(),

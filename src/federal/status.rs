@@ -3,7 +3,9 @@
 //! What was refused after it had been taken is told through GetResponse, as in all versions since 1.1.
 //! GetStatus tells its caller which of its messages have reached their receivers, one after the other.
 
-use crate::codec::smev3::{AsyncStatus, Fault, Statistics, empty_status, queue_statistics, state};
+use crate::codec::smev3::{
+    AsyncStatus, Fault, Stamp, Statistics, empty_status, queue_statistics, state,
+};
 use crate::codec::soap;
 use crate::exchange::desk::TakeError;
 use crate::federal::fault::Failure;
@@ -11,8 +13,12 @@ use crate::federal::{Door, Message, Reply};
 use crate::storage::mailbox::Queue;
 
 impl Door {
-    pub(super) async fn get_status(&self, message: &Message<'_>) -> Result<Reply, Failure> {
-        let caller = self.owner(message).await?;
+    pub(super) async fn get_status(
+        &self,
+        message: &Message<'_>,
+        stamp: Stamp,
+    ) -> Result<Reply, Failure> {
+        let caller = self.owner_now(message, &stamp).await?;
         let found = match self.desk.next_state(&caller).await {
             Err(TakeError::UnknownKind) => {
                 return Err(Fault::UnknownMessageType(caller.subject).into());
@@ -40,7 +46,7 @@ impl Door {
         message: &Message<'_>,
         request: Statistics,
     ) -> Result<Reply, Failure> {
-        let caller = self.owner(message).await?;
+        let caller = self.owner_now(message, &request.stamp).await?;
         let lengths = self.desk.lengths(&caller, request.node_id.as_deref()).await?;
         let body = queue_statistics(message.version, &lengths);
         Ok(soap::envelope(&body).into_bytes().into())

@@ -14,7 +14,7 @@ mod write;
 pub use fault::{ContentError, Fault, SignatureFault};
 pub use read::{
     Ack, Attachment, Content, FileReference, Get, Progress, ReadError, Rejection, Request, Send,
-    SendRequest, SendResponse, Statistics, parse_uuid, read,
+    SendRequest, SendResponse, Stamp, Statistics, parse_uuid, read,
 };
 pub use translate::{translate, translate_own};
 pub use version::{Version, action, service};

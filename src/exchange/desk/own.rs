@@ -38,8 +38,15 @@ pub(super) struct Ready {
     pub(super) begun: Option<Tx>,
 }
 
-/// An answer, and the transaction that goes on with what it has written, if it has.
-pub(super) type Found = (Answer, Option<Tx>);
+/// An answer before it is packed.
+pub(super) struct Found {
+    /// Our number of the disclosure: taken before there is a transaction, which on SQLite would hold
+    /// the only writer.
+    number: i64,
+    answer: Answer,
+    /// Goes on with what the answer has written, if it has.
+    begun: Option<Tx>,
+}
 
 /// The content of an answer, and the files beside it with our signatures over them.
 pub(super) struct Packed {
@@ -82,7 +89,10 @@ impl Desk {
         let to = to.map_err(QuestionError::from)?;
         let (version, message_id) = (sent.version, sent.message_id);
         let found = match look.card {
-            Some(card) => (card, None),
+            Some(answer) => {
+                let number = self.0.ids.one("disclosure").await?;
+                Found { number, answer, begun: None }
+            }
             None => self.find(system.id, &asked, sent.message.data.test, now).await?,
         };
         let ready = self.ready(caller, sent, &asked, &kind, found, now).await?;
@@ -104,11 +114,11 @@ impl Desk {
         sent: Sent<Send<SendRequest>>,
         asked: &Asked,
         kind: &Kind,
-        (answer, begun): Found,
+        found: Found,
         now: DateTime<Utc>,
     ) -> Result<Ready, TakeError> {
         let system = &caller.system;
-        let number = self.0.ids.one("disclosure").await?;
+        let Found { number, answer, begun } = found;
         let disclosure = Disclosure {
             id: number,
             at: now,
@@ -139,13 +149,14 @@ impl Desk {
         now: DateTime<Utc>,
     ) -> Result<Found, TakeError> {
         let ids = &self.0.ids;
+        let number = ids.one("disclosure").await?;
         let asker = Asker { system, key: self.secret().await?, now, ids };
         let question = &asked.question;
         if !question.writes() {
             let mut tx = self.db().begin_read().await?;
             let answer = question::answer(&mut tx, asker, question).await?;
             tx.commit().await?;
-            return Ok((answer, None));
+            return Ok(Found { number, answer, begun: None });
         }
         ids.warm(&["change_log"]).await?;
         let mut tx = self.db().begin().await?;
@@ -155,7 +166,7 @@ impl Desk {
             // A test is answered as if it had been done.
             tx.execute("ROLLBACK TO SAVEPOINT trial", vec![]).await?;
         }
-        Ok((answer, Some(tx)))
+        Ok(Found { number, answer, begun: Some(tx) })
     }
 
     /// The content of an answer; a long one becomes a file beside it.

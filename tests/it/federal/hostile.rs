@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use kontingent::codec::smev3::Version;
+use kontingent::model::clock::Clock;
 use kontingent::trust::authority::KeyKind;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use super::cast::{Cast, NAMESPACE, id};
 use super::message::{File, Message, RELATED, by_snils, in_parts, multipart, new_id};
 use super::world::{Answered, World, find, on_both, try_find};
 use crate::harness::wait_until;
@@ -251,4 +254,59 @@ async fn who_leaves_before_the_answer_and_sends_again_is_answered_once() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_signature_does_not_hold_is_not_taken() {
+    let world = World::start(Flavour::Embedded).await;
+    let cast = Cast::gather(&world).await;
+    for version in Version::ALL {
+        // The transform of SMEV drops blanks between instructions; whoever reads the text does not.
+        let name = "<PupilRequest xmlns='urn:example:pupil'>Иванов</PupilRequest>";
+        let signed = Message::ask(&id(), "", name).by(version).signed(&cast.consumer);
+        let split = signed.replace("Иванов", "Ива<?x?> <?x?>нов");
+        refused(&world, version, split).await;
+        world.send_by(version, signed).await.body();
+
+        let official = |before: &str| {
+            let root = "<PupilRequest xmlns='urn:example:pupil' Id='P'/>";
+            let ask = Message::ask(&id(), "", &format!("{before}{root}")).by(version);
+            ask.official(&cast.consumer, (NAMESPACE, "PupilRequest")).signed(&cast.consumer)
+        };
+        refused(&world, version, official("не подписано ")).await;
+        world.send_by(version, official("")).await.body();
+    }
+    world.finish().await;
+}
+
+async fn refused(world: &World, version: Version, message: String) {
+    let fault = world.send_by(version, message).await.fault();
+    assert_eq!(fault.local, "SignatureVerificationFault");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_made_long_ago_is_handed_nothing() {
+    let world = World::start(Flavour::Embedded).await;
+    let cast = Cast::gather(&world).await;
+    let now = Clock::System.now();
+    let told = |hours: i64, zone: &str| {
+        (now + TimeDelta::hours(hours)).format(&format!("%Y-%m-%dT%H:%M:%S{zone}")).to_string()
+    };
+    for version in Version::ALL {
+        let calls = [Message::take(""), Message::pull("", ""), Message::status()];
+        for call in calls.map(|call| call.by(version)) {
+            for stale in
+                [told(-25, "Z"), told(1, "Z"), told(-39, ""), "2019-01-01T00:00:00Z".into()]
+            {
+                let call = call.clone().dated(&stale).signed(&cast.provider);
+                let fault = world.send_by(version, call).await.fault();
+                assert_eq!(fault.local, "InvalidContent", "{stale}");
+            }
+            for fresh in [told(-23, "Z"), told(0, "Z"), told(10, ""), told(-30, "")] {
+                let call = call.clone().dated(&fresh).signed(&cast.provider);
+                world.send_by(version, call).await.body();
+            }
+        }
+    }
+    world.finish().await;
 }

@@ -175,6 +175,14 @@ impl Message {
         Self { operation: "GetIncomingQueueStatisticsRequest", data, ..status }
     }
 
+    /// The same call made at another time.
+    pub(super) fn dated(mut self, at: &str) -> Self {
+        let end = self.data.find("</b:Timestamp>").unwrap();
+        let begin = self.data[..end].rfind('>').unwrap() + 1;
+        self.data.replace_range(begin..end, at);
+        self
+    }
+
     /// The same message of another version.
     pub(super) fn by(self, version: Version) -> Self {
         Self { version, ..self }

@@ -9,6 +9,7 @@ use super::Version;
 use crate::codec::node::{Flaw, Node, Sequence};
 use crate::codec::soap::{Envelope, SoapError};
 use crate::codec::xml::Limits;
+use crate::model::refusal::Place;
 
 pub use send::{
     Attachment, Content, FileReference, Progress, Rejection, Send, SendRequest, SendResponse,
@@ -27,7 +28,7 @@ pub enum Request {
     /// A consumer's call for the next answer.
     GetResponse(Get),
     /// A call for what became of messages that could not be delivered.
-    GetStatus,
+    GetStatus(Stamp),
     /// A confirmation.
     Ack(Ack),
     /// A call for the lengths of queues.
@@ -42,11 +43,22 @@ impl Request {
             Self::SendResponse(_) => "SendResponse",
             Self::GetRequest(_) => "GetRequest",
             Self::GetResponse(_) => "GetResponse",
-            Self::GetStatus => "GetStatus",
+            Self::GetStatus(_) => "GetStatus",
             Self::Ack(_) => "Ack",
             Self::Statistics(_) => "GetIncomingQueueStatistics",
         }
     }
+}
+
+/// When a call was made, as its caller has signed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// When; without a time zone, as if it were of UTC.
+    pub at: DateTime<Utc>,
+    /// Whether it has a time zone.
+    pub zoned: bool,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// Which message is wanted.
@@ -56,6 +68,8 @@ pub struct Get {
     pub root: Option<(String, String)>,
     /// Node whose queue is meant.
     pub node_id: Option<String>,
+    /// When it was called for.
+    pub stamp: Stamp,
 }
 
 /// Which message was received.
@@ -72,6 +86,8 @@ pub struct Ack {
 pub struct Statistics {
     /// Node whose queues are meant; all by default.
     pub node_id: Option<String>,
+    /// When it was called for.
+    pub stamp: Stamp,
 }
 
 /// Why a message is not one of ours.
@@ -141,9 +157,7 @@ fn get(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Get>
     };
     let timestamp = fields.required(basic, "Timestamp");
     let node_id = fields.optional(basic, "NodeID");
-    if let Some(node) = timestamp {
-        judge_timestamp(&mut fields, node);
-    }
+    let stamp = timestamp.and_then(|node| stamp(&mut fields, node));
     let namespace = namespace.and_then(|node| fields.text(node, 1000));
     let local = local.and_then(|node| fields.filled(node, 250));
     let node_id = node_id.and_then(|node| fields.text(node, 50));
@@ -151,6 +165,7 @@ fn get(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Get>
     Some(Get {
         root: namespace.zip(local).map(|(ns, local)| (ns.to_owned(), local.to_owned())),
         node_id: owned(node_id),
+        stamp: stamp?,
     })
 }
 
@@ -158,9 +173,9 @@ fn get_status(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Opti
     let mut parts = Sequence::of(operation, flaws);
     let timestamp = parts.required(version.basic(), "Timestamp");
     parts.optional(version.types(), "CallerInformationSystemSignature");
-    judge_timestamp(&mut parts, timestamp?);
+    let stamp = stamp(&mut parts, timestamp?);
     parts.finish();
-    Some(Request::GetStatus)
+    Some(Request::GetStatus(stamp?))
 }
 
 fn statistics(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Request> {
@@ -169,9 +184,9 @@ fn statistics(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Opti
     let timestamp = parts.required(version.basic(), "Timestamp");
     parts.optional(version.types(), "CallerInformationSystemSignature");
     let node_id = node_id.and_then(|node| parts.text(node, 50));
-    judge_timestamp(&mut parts, timestamp?);
+    let stamp = stamp(&mut parts, timestamp?);
     parts.finish();
-    Some(Request::Statistics(Statistics { node_id: owned(node_id) }))
+    Some(Request::Statistics(Statistics { node_id: owned(node_id), stamp: stamp? }))
 }
 
 fn ack(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Request> {
@@ -192,13 +207,16 @@ fn ack(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Requ
     Some(Request::Ack(Ack { message_id: message_id?.to_owned(), accepted }))
 }
 
-fn judge_timestamp(fields: &mut Sequence<'_, '_>, node: &Node) {
-    if let Some(written) = fields.filled(node, 100)
-        && DateTime::parse_from_rfc3339(written).is_err()
-        && NaiveDateTime::parse_from_str(written, "%Y-%m-%dT%H:%M:%S%.f").is_err()
-    {
-        fields.flaw(node.place, "Timestamp — дата и время");
+fn stamp(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<Stamp> {
+    let (written, place) = (fields.filled(node, 100)?, node.place);
+    if let Ok(at) = DateTime::parse_from_rfc3339(written) {
+        return Some(Stamp { at: at.with_timezone(&Utc), zoned: true, place });
     }
+    let local = NaiveDateTime::parse_from_str(written, "%Y-%m-%dT%H:%M:%S%.f");
+    if local.is_err() {
+        fields.flaw(place, "Timestamp — дата и время");
+    }
+    Some(Stamp { at: local.ok()?.and_utc(), zoned: false, place })
 }
 
 /// A value that is there and not empty.

@@ -219,7 +219,7 @@ impl Talk<'_> {
     async fn files_in_the_store(&mut self) {
         let Parties { consumer, provider, .. } = self.parties;
         let word = self.world.admin().issue_store_word("SCHOOL01").await.unwrap();
-        let stored = put(self.world, "SCHOOL01", &word, ARCHIVE).await;
+        let stored = put(self.world, "SCHOOL01", &word, ARCHIVE).await.signed(consumer, ARCHIVE);
         let ask = Message::ask(&id(), "", &asked()).with_headers(&stored.header(), &[]);
         let what = ["SendRequest with a file that was put into the store", "it is queued"];
         self.call("send-request-stored", what, ask, consumer).await;

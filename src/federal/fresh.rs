@@ -1,13 +1,20 @@
-//! Ids of messages: UUIDs of version 1 whose time is neither long ago nor still to come.
+//! What says of itself when it was made: ids of messages, UUIDs of version 1, and calls for what
+//! waits. Neither may be long ago nor still to come.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::codec::smev3::{Fault, parse_uuid};
+use crate::codec::node::Flaw;
+use crate::codec::smev3::{Fault, Stamp, parse_uuid};
 use crate::federal::Settings;
+use crate::federal::fault::invalid;
 
 /// Judges the id of a message that is new now.
-pub(super) fn judge(written: &str, now: DateTime<Utc>, settings: &Settings) -> Result<Uuid, Fault> {
+pub(super) fn message_id(
+    written: &str,
+    now: DateTime<Utc>,
+    settings: &Settings,
+) -> Result<Uuid, Fault> {
     let id = parse_uuid(written).filter(|id| id.get_version_num() == 1);
     let id = id.filter(|id| id.get_variant() == uuid::Variant::RFC4122);
     let id = id.ok_or(Fault::InvalidMessageIdFormat)?;
@@ -18,6 +25,24 @@ pub(super) fn judge(written: &str, now: DateTime<Utc>, settings: &Settings) -> R
     if fresh { Ok(id) } else { Err(Fault::StaleMessageId) }
 }
 
+/// Says whether a call for what waits was made just now. Whoever once saw it could else call again for
+/// ever, and be handed what waits then.
+pub(super) fn call(stamp: &Stamp, now: DateTime<Utc>, settings: &Settings) -> Result<(), Fault> {
+    // Where on Earth its clock stands is not known.
+    let zones = if stamp.zoned { TimeDelta::zero() } else { TimeDelta::hours(14) };
+    let fresh = stamp.at + settings.message_age + zones >= now
+        && stamp.at <= now + settings.clock_skew + zones;
+    if fresh {
+        return Ok(());
+    }
+    let text = format!(
+        "Timestamp не старше {} ч и не из будущего; часы узла: {}",
+        settings.message_age.as_secs() / 3600,
+        now.format("%Y-%m-%dT%H:%M:%SZ")
+    );
+    Err(invalid(&[Flaw { place: stamp.place, text }]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,7 +50,7 @@ mod tests {
     #[test]
     fn only_fresh_ids_of_version_one_in_lower_case_are_taken() {
         let settings = Settings::default();
-        let judge = |id: &str, now: &str| judge(id, now.parse().unwrap(), &settings);
+        let judge = |id: &str, now: &str| message_id(id, now.parse().unwrap(), &settings);
         let id = "6dfbb380-6827-11ef-9a3b-0242ac110002";
         let made = "2024-09-01T06:00:00Z";
         assert_eq!(judge(id, made).unwrap().to_string(), id);
