@@ -517,10 +517,10 @@ async fn an_answer_refused_after_it_was_taken_is_parked_for_an_operator_and_one_
         let admin = Admin::new(pair.region.db.clone(), Clock::System, "оператор".to_owned());
         admin.send_again(lost).await.unwrap();
         // The request is closed there: it is refused for good, and parked once more.
-        pair.until("SELECT count(*) FROM remote_answer WHERE state = 'parked'", 1).await;
-        while pair.proxy.count("SendResponse") < sent + 2 {
+        while pair.proxy.count("SendResponse") == sent {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        pair.until("SELECT count(*) FROM remote_answer WHERE state = 'parked'", 1).await;
         running.kill().await;
         pair.stop().await;
     }

@@ -252,7 +252,7 @@ impl Pair {
             if self.region.count(sql).await == count {
                 return;
             }
-            if round % 10 == 9 {
+            if round % 20 == 19 {
                 self.lapse().await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
