@@ -195,6 +195,9 @@ async fn exchange(
     let url = config.database_url()?;
     let connections = config.database.connections.unwrap_or(CONNECTIONS);
     let db = Db::connect(&url, connections).await.context("the database does not answer")?;
+    if scenarios.is_some() {
+        sandbox::allow(&db).await?;
+    }
     migrate::migrate(&db).await.context("the schema cannot be brought up to date")?;
     let sandbox = match scenarios {
         Some(scenarios) => Some(Sandbox::open(&db, scenarios, clock.now()).await?),

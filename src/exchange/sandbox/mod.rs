@@ -57,6 +57,14 @@ pub async fn refuse(db: &Db) -> Result<(), SandboxError> {
     if sandbox::is_marked(db).await? { Err(SandboxError::Marked) } else { Ok(()) }
 }
 
+/// Keeps a sandbox from every other database, before anything is changed there.
+///
+/// # Errors
+/// [`SandboxError::Taken`].
+pub async fn allow(db: &Db) -> Result<(), SandboxError> {
+    if sandbox::may_be(db).await? { Ok(()) } else { Err(SandboxError::Taken) }
+}
+
 /// A sandbox.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -97,14 +105,10 @@ impl Sandbox {
         scenarios: PathBuf,
         now: DateTime<Utc>,
     ) -> Result<Arc<Self>, SandboxError> {
-        if !sandbox::is_marked(db).await? {
-            let mut tx = db.begin().await?;
-            if !sandbox::is_untouched(&mut tx).await? {
-                return Err(SandboxError::Taken);
-            }
-            sandbox::mark(&mut tx, now).await?;
-            tx.commit().await?;
-        }
+        allow(db).await?;
+        let mut tx = db.begin().await?;
+        sandbox::mark(&mut tx, now).await?;
+        tx.commit().await?;
         let (told, addressed) = (StdMutex::default(), StdMutex::default());
         Ok(Arc::new(Self { scenarios, told, addressed, turn: Mutex::default() }))
     }

@@ -165,6 +165,9 @@ pub fn welcome(stage: &Stage, folder: &Folder) -> Result<()> {
         "  curl -H 'Content-Type: text/xml; charset=utf-8' --data-binary @{} {address}/1.3",
         quoted(&folder.example())
     ));
+    if !stage.address.ip().is_loopback() {
+        say("ВНИМАНИЕ: песочница доступна из сети, и войти в неё может любой.");
+    }
     say("Остановить: Ctrl+C.");
     Ok(())
 }
