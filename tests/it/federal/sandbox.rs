@@ -43,6 +43,7 @@ impl Drop for Sandbox {
 impl Sandbox {
     /// Starts one in a new folder, and waits until it has said how to use it.
     fn start() -> Self {
+        kontingent::http::tls::install_provider();
         let dir = TempDir::new().unwrap();
         let address = format!("127.0.0.1:{}", free_port());
         let log = fs::File::create(dir.path().join("log")).unwrap();
