@@ -199,12 +199,11 @@ async fn exchange(
         sandbox::allow(&db).await?;
     }
     migrate::migrate(&db).await.context("the schema cannot be brought up to date")?;
-    let sandbox = match scenarios {
-        Some(scenarios) => Some(Sandbox::open(&db, scenarios, clock.now()).await?),
-        None => {
-            sandbox::refuse(&db).await?;
-            None
-        }
+    let sandbox = if let Some(scenarios) = scenarios {
+        Some(Sandbox::open(&db, scenarios, clock.now()).await?)
+    } else {
+        sandbox::refuse(&db).await?;
+        None
     };
     let doorbell = match config.broker_url()? {
         Some(url) => {

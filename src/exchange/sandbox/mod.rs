@@ -249,8 +249,8 @@ impl Sandbox {
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
         let hash = sha256(format!("{namespace}\n{request}").as_bytes());
-        let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let code = format!("{MNEMONIC}-{hash}");
+        let number = hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let code = format!("{MNEMONIC}-{number:016x}");
         let mut tx = db.begin().await?;
         let Some(provider) = federal_system::of_mnemonic(&mut tx, MNEMONIC).await? else {
             return Ok(());
