@@ -1,11 +1,13 @@
 //! What a sandbox does differently: it lets in whom it does not know, plays faults, and has kinds of
 //! messages of its scenarios. Without a sandbox all of this does nothing.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{Desk, TakeError};
 use crate::codec::smev3::Request;
-use crate::exchange::members::Kind;
+use crate::exchange::members::{Kind, Members, Provider};
 use crate::exchange::sandbox::Provoked;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::trust::certificate::Facts;
@@ -37,11 +39,18 @@ impl Desk {
         Ok(sandbox.stage(self.db(), (namespace, local), self.now()).await?)
     }
 
-    /// The kind of a request, answered by whom the emulator addressed it to.
-    pub(super) fn addressed(&self, kind: Kind, message_id: Uuid) -> Kind {
-        match &self.0.sandbox {
-            Some(sandbox) => sandbox.addressed(kind, message_id),
-            None => kind,
-        }
+    /// The kind of a request, answered by whom the emulator addressed it to, and whom we know then: it may have
+    /// been registered a moment ago.
+    pub(super) async fn addressed(
+        &self,
+        kind: Kind,
+        members: Arc<Members>,
+        message_id: Uuid,
+    ) -> Result<(Kind, Arc<Members>), TakeError> {
+        let system = self.0.sandbox.as_ref().and_then(|sandbox| sandbox.addressee(message_id));
+        let Some(system) = system else { return Ok((kind, members)) };
+        let fresh = self.0.parties.snapshot().await.map_err(TakeError::Members)?;
+        let kind = Kind { provider: Provider::System(system), is_request: true, ..kind };
+        Ok((kind, Arc::clone(&fresh.members)))
     }
 }

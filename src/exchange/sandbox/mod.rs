@@ -17,7 +17,6 @@ use uuid::Uuid;
 
 use crate::codec::node::Node;
 use crate::codec::smev3::{About, Content, Fault, Request, SignatureFault};
-use crate::exchange::members::{Kind, Provider};
 use crate::exchange::sandbox::scenario::{Play, Scenario};
 use crate::storage::audit::{self, Act};
 use crate::storage::db::{Db, DbError};
@@ -169,12 +168,9 @@ impl Sandbox {
         lock(&self.addressed).insert(message_id, system);
     }
 
-    /// The kind of a request, answered by whom it was addressed to.
-    pub(super) fn addressed(&self, kind: Kind, message_id: Uuid) -> Kind {
-        match lock(&self.addressed).remove(&message_id) {
-            Some(system) => Kind { provider: Provider::System(system), is_request: true, ..kind },
-            None => kind,
-        }
+    /// The system to which a request of the emulator was addressed.
+    pub(super) fn addressee(&self, message_id: Uuid) -> Option<i64> {
+        lock(&self.addressed).remove(&message_id)
     }
 
     /// Registers the system of a certificate that is not known.

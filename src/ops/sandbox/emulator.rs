@@ -141,7 +141,9 @@ impl Emulator {
     /// Answers a request by the scenario that is for it, in the version in which it was asked.
     async fn answer(&self, request: Incoming) -> Result<()> {
         let to = request.reply_to.as_deref().context("в запросе нет обратного адреса")?;
-        let asked = mailbox::open_request(self.0.exchange.db(), request.message_id).await?;
+        let mut tx = self.0.exchange.db().begin_read().await?;
+        let asked = mailbox::open_request(&mut tx, request.message_id).await?;
+        tx.commit().await?;
         let link = self.link(asked.as_ref().map_or("", |asked| &asked.version));
         let content = request.sent.as_ref().ok().map(|sent| &sent.data.content);
         let scenario = content.and_then(|content| self.0.sandbox.answer_to(content));
