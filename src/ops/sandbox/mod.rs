@@ -111,10 +111,14 @@ pub async fn prepare(stage: &Stage, folder: &Folder) -> Result<()> {
     Ok(())
 }
 
-/// Learners whose data have no flaw, as a table.
+/// Learners whose data have no flaw, as a table. Those of whom a second supplier writes the name otherwise are
+/// left out: the registry may have it as that one does.
 fn persons(region: &Region) -> String {
     let mut table = String::from("СНИЛС;Фамилия;Имя;Отчество;Дата рождения\n");
-    for learner in (0..region.learners).filter(|learner| region.flaw_of(*learner).is_none()) {
+    let plain = |learner: &u64| {
+        region.flaw_of(*learner).is_none() && region.arts_house_of(*learner).is_none()
+    };
+    for learner in (0..region.learners).filter(plain) {
         let Some(snils) = region.snils(Who::Learner(learner)) else { continue };
         let one = region.identity(Who::Learner(learner));
         let line = [snils, one.last, one.first, one.middle, one.born.to_string()].join(";");
