@@ -7,4 +7,5 @@ mod health;
 mod key;
 mod remote;
 pub mod run;
+mod sandbox;
 pub mod service;

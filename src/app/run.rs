@@ -10,6 +10,7 @@ use crate::app::cli::{
     self, Ask, Audit, Authority, Cli, Command, Demo, Dictionary, Federal, JudgeBy, KeyBy, Package,
     PackageFilter, PackageName, Signature, Supplier,
 };
+use crate::app::sandbox;
 use crate::app::service::{Roles, Service};
 use crate::config::Config;
 use crate::exchange::admin::{Admin, NewKind, NewSupplier};
@@ -47,7 +48,7 @@ const DEMO_LOG: &str = "error";
 /// Whatever kept the command from answering.
 pub async fn dispatch(cli: Cli) -> Result<bool> {
     match cli.command {
-        Command::Serve(_) => {}
+        Command::Serve(_) | Command::Sandbox(_) => {}
         Command::Demo(_) => start_logging(DEMO_LOG, LogFormat::Text),
         _ => start_logging(COMMAND_LOG, LogFormat::Text),
     }
@@ -61,6 +62,7 @@ pub async fn dispatch(cli: Cli) -> Result<bool> {
             Ok(true)
         }
         Command::Demo(ref options) => demo(options).await,
+        Command::Sandbox(ref options) => sandbox::run(options).await,
         Command::Bench(ref options) => ops::bench::run(&plan(options), Clock::System).await,
         Command::Serve(ref options) => serve(&config()?, &Roles::named(&options.roles)).await,
         Command::Migrate => migrate(&config()?).await,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::exchange::adapter;
 use crate::exchange::delivery::Settings;
 use crate::exchange::desk::{Desk, give_up_late};
 use crate::exchange::revocation::{self, Responder};
+use crate::exchange::sandbox::{self, Sandbox};
 use crate::exchange::seal::Seal;
 use crate::exchange::statistics;
 use crate::exchange::timestamp::{self, Stamper};
@@ -95,10 +97,27 @@ impl Service {
     /// # Errors
     /// What is missing or misconfigured, by name.
     pub async fn start(config: &Config, roles: Roles, clock: Clock) -> Result<Self> {
+        Self::start_as(config, roles, clock, None).await
+    }
+
+    /// Starts all roles as a sandbox, whose scenarios are in this folder.
+    ///
+    /// # Errors
+    /// As [`Service::start`]; and a database that has been used for something else.
+    pub async fn start_sandbox(config: &Config, clock: Clock, scenarios: PathBuf) -> Result<Self> {
+        Self::start_as(config, Roles::ALL, clock, Some(scenarios)).await
+    }
+
+    async fn start_as(
+        config: &Config,
+        roles: Roles,
+        clock: Clock,
+        scenarios: Option<PathBuf>,
+    ) -> Result<Self> {
         tls::install_provider();
         let metrics = start_metrics();
         let statuses = Statuses::default();
-        let exchange = exchange(config, clock, &statuses).await?;
+        let exchange = exchange(config, clock, &statuses, scenarios).await?;
         let (doors, engine) = (CancellationToken::new(), CancellationToken::new());
         let (open_doors, engines) = (TaskTracker::new(), TaskTracker::new());
         exchange.start(&engines, &engine);
@@ -164,14 +183,28 @@ impl Service {
 }
 
 /// Puts the exchange together; nothing of it runs yet.
-async fn exchange(config: &Config, clock: Clock, statuses: &Statuses) -> Result<Exchange> {
+async fn exchange(
+    config: &Config,
+    clock: Clock,
+    statuses: &Statuses,
+    scenarios: Option<PathBuf>,
+) -> Result<Exchange> {
     let spool = config.data.join("spool");
     fs::create_dir_all(&spool)
         .with_context(|| format!("the folder {} cannot be made", spool.display()))?;
     let url = config.database_url()?;
     let connections = config.database.connections.unwrap_or(CONNECTIONS);
     let db = Db::connect(&url, connections).await.context("the database does not answer")?;
+    if scenarios.is_some() {
+        sandbox::allow(&db).await?;
+    }
     migrate::migrate(&db).await.context("the schema cannot be brought up to date")?;
+    let sandbox = if let Some(scenarios) = scenarios {
+        Some(Sandbox::open(&db, scenarios, clock.now()).await?)
+    } else {
+        sandbox::refuse(&db).await?;
+        None
+    };
     let doorbell = match config.broker_url()? {
         Some(url) => {
             let prefix = config.broker.prefix.as_deref().unwrap_or("kontingent");
@@ -190,7 +223,7 @@ async fn exchange(config: &Config, clock: Clock, statuses: &Statuses) -> Result<
     let trust = config.trust.folder.clone().map(|path| Watched { path, stale });
     let statuses = config.trust.ocsp_url.is_some().then(|| (statuses.clone(), stale));
     tell_what_is_verified();
-    Ok(Exchange::new(Parts { db, clock, signer, trust, statuses, doorbell, settings }))
+    Ok(Exchange::new(Parts { db, clock, signer, trust, statuses, doorbell, settings, sandbox }))
 }
 
 /// The configured authority of time stamps.

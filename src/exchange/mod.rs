@@ -26,6 +26,7 @@ mod refused;
 pub mod relay;
 pub mod replay;
 pub mod revocation;
+pub mod sandbox;
 pub mod seal;
 pub mod statistics;
 pub mod sweep;
@@ -44,6 +45,7 @@ use crate::exchange::apply::Registry;
 use crate::exchange::commit::Pending;
 use crate::exchange::delivery::Settings;
 use crate::exchange::parties::Parties;
+use crate::exchange::sandbox::Sandbox;
 use crate::model::clock::Clock;
 use crate::model::refusal::Refusal;
 use crate::storage::db::{Db, DbError};
@@ -86,6 +88,8 @@ pub struct Parts {
     pub doorbell: Doorbell,
     /// What the configuration says.
     pub settings: Settings,
+    /// The sandbox, when this is one: there is none without its mark in the database.
+    pub sandbox: Option<Arc<Sandbox>>,
 }
 
 /// The exchange. Cheap to clone; all clones are one.
@@ -100,6 +104,7 @@ struct Inner {
     doorbell: Doorbell,
     settings: Settings,
     parties: Arc<Parties>,
+    sandbox: Option<Arc<Sandbox>>,
     registry: Registry,
     /// How the last accepted package was signed: most likely the next one is signed so too.
     expected: StdMutex<Profile>,
@@ -130,7 +135,9 @@ impl Exchange {
                 parts.trust,
                 parts.statuses,
                 parts.settings.answers,
+                parts.sandbox.is_some(),
             )),
+            sandbox: parts.sandbox,
             db: parts.db,
             clock: parts.clock,
             signer: parts.signer,
@@ -202,6 +209,11 @@ impl Exchange {
     /// The doorbell.
     pub fn doorbell(&self) -> &Doorbell {
         &self.0.doorbell
+    }
+
+    /// The sandbox, when this is one.
+    pub fn sandbox(&self) -> Option<&Arc<Sandbox>> {
+        self.0.sandbox.as_ref()
     }
 
     /// The settings.

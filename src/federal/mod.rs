@@ -187,6 +187,10 @@ impl Door {
 
     async fn carry_out(&self, message: &Message<'_>, request: Request) -> Result<Reply, Failure> {
         soap::check_action(message.action, &smev3::action(request.operation()))?;
+        if let Some(provoked) = self.desk.provoked(&request) {
+            let (caller, _) = self.caller(message).await?;
+            return Err(provoked.fault(&caller.subject).into());
+        }
         match request {
             Request::SendRequest(request) => self.send_request(message, *request).await,
             Request::SendResponse(request) => self.send_response(message, *request).await,

@@ -51,7 +51,7 @@ impl Messages {
         Self::of(VERSION, Arc::new(signer), clock)
     }
 
-    fn of(version: Version, signer: Arc<Signer>, clock: Clock) -> Self {
+    pub(super) fn of(version: Version, signer: Arc<Signer>, clock: Clock) -> Self {
         Self { version, signer, clock, sequence: Arc::new(ContextV1::new(1)) }
     }
 
@@ -103,7 +103,7 @@ impl Messages {
         self.clock.now()
     }
 
-    fn new_id(&self) -> Uuid {
+    pub(super) fn new_id(&self) -> Uuid {
         let now = self.now();
         let seconds = now.timestamp().unsigned_abs();
         let at = Timestamp::from_unix(&*self.sequence, seconds, now.timestamp_subsec_nanos());

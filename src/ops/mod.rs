@@ -11,6 +11,7 @@ pub mod federal_remote;
 pub mod federal_system;
 pub mod output;
 pub mod package;
+pub mod sandbox;
 pub mod signature;
 pub mod simulate;
 pub mod supplier;

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0022_statistics", include_str!("../../migrations/0022_statistics.sql")),
     ("0031_adapter", include_str!("../../migrations/0031_adapter.sql")),
     ("0041_status", include_str!("../../migrations/0041_status.sql")),
+    ("0042_sandbox", include_str!("../../migrations/0042_sandbox.sql")),
 ];
 
 /// Brings the schema up to date; returns the names of the migrations it ran.

@@ -18,5 +18,6 @@ pub mod mailbox;
 pub mod message_type;
 pub mod migrate;
 pub mod registry;
+pub mod sandbox;
 pub mod scratch;
 pub mod supplier;

@@ -90,6 +90,7 @@ impl Stack {
         settings.patience = Duration::from_secs(2);
         let signer = Arc::new(signer);
         let mut parts = Parts {
+            sandbox: None,
             db,
             clock: Clock::System,
             signer,

@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 mod ask;
+mod sandbox;
 mod signature;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use uuid::Uuid;
 
 pub use ask::Ask;
+pub use sandbox::Sandbox;
 pub use signature::{JudgeBy, KeyBy, Signature};
 
 /// Regional segment of the federal learner-contingent system.
@@ -32,6 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Show the whole system at work on synthetic data, in one process.
     Demo(Demo),
+    /// Run an emulator of the exchange of messages, to try a client or a provider against.
+    Sandbox(Sandbox),
     /// Run the service.
     Serve(Serve),
     /// Bring the database schema up to date.

@@ -77,6 +77,8 @@ pub enum Fault {
         /// Its local name.
         element: String,
     },
+    /// The request that is spoken of is not there. Only a sandbox says so: no operation of ours has it.
+    RequestIsNotFound,
     /// The return address leads to no request that waits for this answer: the address, as sent.
     RequesterIsNotFound(String),
     /// The certificate signs for no registered system.
@@ -158,6 +160,7 @@ impl Fault {
             Self::RecipientIsNotFound { .. } | Self::RequesterIsNotFound(_) => {
                 "RecipientIsNotFound"
             }
+            Self::RequestIsNotFound => "RequestIsNotFound",
             Self::SenderIsNotRegistered => "SenderIsNotRegistered",
             Self::SignatureVerification(..) => "SignatureVerificationFault",
             Self::SmevFailure => "SMEVFailure",
@@ -226,6 +229,7 @@ impl Fault {
             Self::QuoteLimitExceeded { .. } => {
                 "Квота на файловое хранилище для получателя превышена!"
             }
+            Self::RequestIsNotFound => "Запрос не найден.",
             Self::SenderIsNotRegistered => "Информационная система не зарегистрирована в СМЭВ.",
             Self::StaleMessageId => "Timestamp идентификатора сообщения слишком давний.",
             Self::TransactionCodeInvalid => "Недопустимый код транзакции.",

@@ -6,12 +6,14 @@
 
 pub mod client;
 mod fault;
+mod played;
 mod read;
 mod translate;
 mod version;
 mod write;
 
 pub use fault::{ContentError, Fault, SignatureFault};
+pub use played::About;
 pub use read::{
     Ack, Attachment, Content, FileReference, Get, Progress, ReadError, Rejection, Request, Send,
     SendRequest, SendResponse, Stamp, Statistics, parse_uuid, read,

@@ -88,6 +88,7 @@ impl Desk {
         let facts = &signer.facts;
         let mut known = picture.members.signer(&facts.sha256).map(Arc::clone);
         if known.is_none() {
+            self.admit(facts).await.map_err(ours)?;
             // Registered within the last second, perhaps.
             let fresh = self.0.parties.snapshot().await.map_err(ours)?;
             known = fresh.members.signer(&facts.sha256).map(Arc::clone);

@@ -10,6 +10,7 @@ mod look;
 mod own;
 mod post;
 mod pulled;
+mod rehearsal;
 mod reply_to;
 mod respond;
 mod send;
@@ -34,6 +35,7 @@ use crate::exchange::desk::turns::Turns;
 use crate::exchange::members::{Kind, Members};
 use crate::exchange::parties::{Parties, Picture};
 use crate::exchange::question::QuestionError;
+use crate::exchange::sandbox::Sandbox;
 use crate::exchange::seal::{Seal, SealError};
 use crate::model::clock::Clock;
 use crate::model::refusal::Refusal;
@@ -65,6 +67,7 @@ struct Inner {
     looking: Turns<Looking>,
     writing: Turns<Writing>,
     handing: Turns<Handing>,
+    sandbox: Option<Arc<Sandbox>>,
     /// Makes message ids: node and clock sequence of UUIDs of version 1.
     node: [u8; 6],
     sequence: ContextV1,
@@ -181,6 +184,7 @@ impl Desk {
             writing: Turns::new(Writing { db: db.clone(), clock: exchange.clock() }),
             handing: Turns::new(Handing { db: db.clone() }),
             db,
+            sandbox: exchange.0.sandbox.clone(),
             ids: exchange.ids().clone(),
             clock: exchange.clock(),
             seal,
@@ -214,6 +218,7 @@ impl Desk {
         if let Some(kind) = picture.members.kind(namespace, local) {
             return Ok((Some(kind), Arc::clone(&picture.members)));
         }
+        self.stage(namespace, local).await?;
         let fresh = self.0.parties.snapshot().await.map_err(TakeError::Members)?;
         Ok((fresh.members.kind(namespace, local), Arc::clone(&fresh.members)))
     }

@@ -196,7 +196,7 @@ impl Desk {
         let message = self.message_id(now);
         let rejection = match &told {
             Told::Rejected(code, _) => Some(*code),
-            Told::Content(..) | Told::Async(_) => None,
+            Told::Content(..) | Told::Progress(..) | Told::Async(_) => None,
         };
         let provided = Provided { message_id: message, to: &pulled.reply_to, told };
         let files: Vec<Attached<'_>> =

@@ -83,7 +83,12 @@ impl Desk {
                     return Ok(());
                 }
                 let (kind, _) = self.kind(namespace, local).await?;
-                Err(kind.map_or(TakeError::UnknownKind, |_| TakeError::AnotherKind))
+                match kind {
+                    Some(kind) if kind.code == request.message_type && !kind.is_request => Ok(()),
+                    Some(_) => Err(TakeError::AnotherKind),
+                    None if self.is_sandbox() => Ok(()),
+                    None => Err(TakeError::UnknownKind),
+                }
             }
             Content::OfTheExchange => Err(TakeError::AnotherKind),
             Content::Rejected(_) | Content::Progress(_) => Ok(()),

@@ -33,6 +33,7 @@ impl Desk {
         let content = &sent.message.data.content;
         let (kind, members) = self.kind(&content.namespace, &content.local).await?;
         let kind = kind.ok_or(TakeError::UnknownKind)?;
+        let (kind, members) = self.addressed(kind, members, sent.message_id).await?;
         if !kind.is_request {
             return Err(TakeError::NotARequest);
         }

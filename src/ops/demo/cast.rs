@@ -10,7 +10,7 @@ use crate::storage::federal_system::Described;
 use crate::trust::certificate::Facts;
 
 /// Registers everybody with their certificates.
-pub(super) async fn register(exchange: &Exchange, keys: &Keys) -> Result<()> {
+pub(in crate::ops) async fn register(exchange: &Exchange, keys: &Keys) -> Result<()> {
     let admin = Admin::new(exchange.db().clone(), exchange.clock(), "operator-demo".to_owned());
     admin.trust(&Facts::read(&keys.authority_pem()?)?).await?;
     for supplier in Supplier::ALL {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Carries packages to the door.
-pub(super) struct Courier<'a> {
+pub(in crate::ops) struct Courier<'a> {
     client: Client,
     door: String,
     exchange: &'a Exchange,
@@ -30,13 +30,13 @@ pub(super) struct Courier<'a> {
 }
 
 impl<'a> Courier<'a> {
-    pub(super) fn new(stage: &'a Stage, keys: &'a Keys) -> Self {
+    pub(in crate::ops) fn new(stage: &'a Stage, keys: &'a Keys) -> Self {
         let door = format!("http://{}/api/v1/packages", stage.address);
         Self { client: Client::new(), door, exchange: &stage.exchange, keys }
     }
 
     /// Signs and sends packages one after the other; their numbers.
-    pub(super) async fn send(&self, packages: &[Package]) -> Result<Vec<PackageNo>> {
+    pub(in crate::ops) async fn send(&self, packages: &[Package]) -> Result<Vec<PackageNo>> {
         let bar = progress(packages.len() as u64, "отправлено пакетов");
         let mut numbers = Vec::new();
         for package in packages {
@@ -58,7 +58,7 @@ impl<'a> Courier<'a> {
     }
 
     /// Waits until no package is on its way.
-    pub(super) async fn wait_until_processed(&self) -> Result<()> {
+    pub(in crate::ops) async fn wait_until_processed(&self) -> Result<()> {
         let all = self.on_their_way().await?;
         let bar = progress(all, "обработано пакетов");
         let (mut left, mut since) = (all, Instant::now());
@@ -76,7 +76,7 @@ impl<'a> Courier<'a> {
     }
 
     /// Waits until a package has come to this state.
-    pub(super) async fn wait_for(&self, package: PackageNo, state: State) -> Result<()> {
+    pub(in crate::ops) async fn wait_for(&self, package: PackageNo, state: State) -> Result<()> {
         let since = Instant::now();
         loop {
             let db = self.exchange.db();

@@ -1,7 +1,7 @@
 //! `kontingent demo`: the whole system at work on a synthetic region, over real HTTP.
 
-mod cast;
-mod delivery;
+pub(in crate::ops) mod cast;
+pub(in crate::ops) mod delivery;
 mod federal;
 mod mend;
 mod summary;

@@ -15,6 +15,7 @@ mod races;
 mod records;
 mod replica;
 mod restart;
+mod sandbox;
 mod statistics;
 mod status;
 mod store;

@@ -25,6 +25,8 @@ pub enum Told<'a> {
     Content(&'a str, &'a [Header<'a>]),
     /// There is no answer, for this reason: one of the codes of the protocol, and words.
     Rejected(&'static str, &'a str),
+    /// The answer is still to come: the provider's own code, and words.
+    Progress(i32, &'a str),
     /// The exchange tells what became of a message.
     Async(AsyncStatus<'a>),
 }
@@ -70,6 +72,11 @@ pub fn provided_response(version: Version, provided: &Provided<'_>) -> String {
             out.start("t:RequestRejected");
             out.element("t:RejectionReasonCode", code);
             out.element("t:RejectionReasonDescription", description).end();
+        }
+        Told::Progress(code, description) => {
+            out.start("t:RequestStatus");
+            out.element("t:StatusCode", &code.to_string());
+            out.element("t:StatusDescription", description).end();
         }
         Told::Async(status) => write_async(&mut out, status),
     }
