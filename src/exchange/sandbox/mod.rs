@@ -124,7 +124,7 @@ impl Sandbox {
             },
             Request::GetRequest(get) | Request::GetResponse(get) => ("", None, get.root.clone()),
             Request::Ack(ack) => (ack.message_id.as_str(), None, None),
-            Request::GetStatus | Request::Statistics(_) => ("", None, None),
+            Request::GetStatus(_) | Request::Statistics(_) => ("", None, None),
         };
         let of_content = content.map(|node| (node.namespace.clone(), node.local.clone()));
         let root = of_content.or(selected);
