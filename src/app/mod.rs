@@ -8,3 +8,4 @@ mod key;
 mod remote;
 pub mod run;
 pub mod service;
+mod watched;

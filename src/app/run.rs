@@ -324,7 +324,9 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
             let system = Described { mnemonic: &mnemonic, name: &name, vip, asks: !no_questions };
             ops::federal_system::add(&desk.admin, system, &certificate, now).await?;
         }
-        Federal::List { json } => ops::federal_system::list(&desk.db, json).await?,
+        Federal::List { json } => {
+            ops::federal_system::list(&desk.db, json, desk.clock.now()).await?;
+        }
         Federal::Block { mnemonic } => {
             ops::federal_system::block(&desk.admin, &mnemonic, true).await?;
         }

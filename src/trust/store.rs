@@ -175,6 +175,12 @@ impl TrustStore {
         at <= signer.listed_until && self.statuses.as_ref().is_none_or(told)
     }
 
+    /// Whether a list or a responder says that a certificate has been revoked.
+    pub fn is_revoked(&self, leaf: &[u8], at: DateTime<Utc>) -> bool {
+        let judged = self.judge(leaf, &[], at);
+        judged.is_err_and(|refusal| refusal.code == RefusalCode::CertRevoked)
+    }
+
     /// [`TrustStore::judge`] without what responders said.
     ///
     /// # Errors
