@@ -9,7 +9,7 @@ use openssl::x509::X509;
 use super::der::{
     CONTEXT_0, CONTEXT_1, INTEGER, OBJECT_ID, OCTET_STRING, SEQUENCE, SET, element, expect,
 };
-use crate::model::refusal::RefusalCode;
+use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Longest signature, in bytes: certificates and a few attributes.
 const MAX_BYTES: usize = 256 << 10;
@@ -29,6 +29,9 @@ const DIGESTS: [&[u8]; 5] = [
     &[0x2A, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02, 0x03],
 ];
 
+/// The hash of GOST R 34.11-94, for archives only.
+const GOST_94: &[u8] = &[0x2A, 0x85, 0x03, 0x02, 0x02, 0x09];
+
 /// What a signature's structure tells.
 struct Outline<'a> {
     /// The file, when it is inside.
@@ -46,17 +49,25 @@ pub(super) struct Signed {
     pub(super) others: Vec<Vec<u8>>,
 }
 
-/// Verifies a signature over a file. The file may also be inside, if it is the same.
+/// Verifies a signature over a file. The file may also be inside, if it is the same. In archives
+/// algorithms that have been withdrawn count too.
 ///
 /// # Errors
 /// `CMS_STRUCTURE`, `CMS_ALGORITHM`, `CMS_VALUE`.
-pub(super) fn verify(signature: &[u8], file: &[u8]) -> Result<Signed, RefusalCode> {
+pub(super) fn verify(signature: &[u8], file: &[u8], archive: bool) -> Result<Signed, Refusal> {
     let outline = outline(signature).ok_or(RefusalCode::CmsStructure)?;
-    if !DIGESTS.contains(&outline.digest) {
-        return Err(RefusalCode::CmsAlgorithm);
+    let withdrawn = outline.digest == GOST_94;
+    if !DIGESTS.contains(&outline.digest) && !(archive && withdrawn) {
+        let what = if withdrawn {
+            "хэш ГОСТ Р 34.11-94 отменён"
+        } else {
+            "хэш не разрешён"
+        };
+        return Err(Refusal::new(RefusalCode::CmsAlgorithm).detail(what));
     }
     if outline.content.is_some_and(|content| content != file) {
-        return Err(RefusalCode::CmsValue);
+        let what = "внутри подписи другой файл, чем во вложении";
+        return Err(Refusal::new(RefusalCode::CmsValue).detail(what));
     }
     let structure = |_| RefusalCode::CmsStructure;
     let parsed = Pkcs7::from_der(signature).map_err(structure)?;

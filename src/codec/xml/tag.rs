@@ -280,7 +280,13 @@ impl Core {
                 return Err(self.error(RefusalCode::XmlMalformed, attr.name.start));
             }
             if self.bindings.len() >= self.limits.namespaces_in_scope || !may_declare(prefix, uri) {
-                return Err(self.error(RefusalCode::XmlNs, attr.name.start));
+                let error = self.error(RefusalCode::XmlNs, attr.name.start);
+                return Err(if uri.is_empty() || begins_with_scheme(uri) {
+                    error
+                } else {
+                    error
+                        .detail("имя пространства имён относительное, а должно начинаться со схемы")
+                });
             }
             let (prefix, uri) = (prefix.to_owned(), uri.to_owned());
             self.bind(&prefix, &uri);
