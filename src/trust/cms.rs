@@ -57,7 +57,8 @@ pub(super) struct Signed {
 pub(super) fn verify(signature: &[u8], file: &[u8], archive: bool) -> Result<Signed, Refusal> {
     let outline = outline(signature).ok_or(RefusalCode::CmsStructure)?;
     let withdrawn = outline.digest == GOST_94;
-    if !DIGESTS.contains(&outline.digest) && !(archive && withdrawn) {
+    let allowed = DIGESTS.contains(&outline.digest) || (archive && withdrawn);
+    if !allowed {
         let what = if withdrawn {
             "хэш ГОСТ Р 34.11-94 отменён"
         } else {

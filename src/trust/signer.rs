@@ -14,7 +14,7 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::rsa::Padding;
 use openssl::sign::RsaPssSaltlen;
-use openssl::x509::{X509, X509VerifyResult};
+use openssl::x509::{X509, X509Ref, X509VerifyResult};
 
 use super::pkcs11::{Locator, Token, TokenError};
 use super::suite::{OpenSsl, PublicKey, Suite, sha256};
@@ -161,7 +161,7 @@ impl Signer {
     /// OpenSSL's; a wrong password too.
     pub fn others_of_pkcs12(file: &[u8], password: &str) -> Result<Vec<Vec<u8>>, ErrorStack> {
         let parsed = Pkcs12::from_der(file)?.parse2(password)?;
-        parsed.ca.iter().flatten().map(|certificate| certificate.to_der()).collect()
+        parsed.ca.iter().flatten().map(X509Ref::to_der).collect()
     }
 
     /// Takes a key of a token, whose certificate is given, PEM.

@@ -116,15 +116,7 @@ pub(super) async fn judge(
         page.problem = "Выберите файл";
         return render(StatusCode::BAD_REQUEST, &page);
     }
-    let store = match exchange.trust().await {
-        // Whoever holds our key needs nobody to vouch for our own receipts.
-        Ok(_) if profile == Profile::Receipt => {
-            let own = exchange.signer().certificate_der().to_vec();
-            TrustStore::new(&[own]).map(Arc::new).map_err(|_| Refusal::from(RefusalCode::Internal))
-        }
-        found => found,
-    };
-    let store = match store {
+    let store = match trust(&exchange, &profile).await {
         Ok(store) => store,
         Err(refusal) => {
             page.problem = refusal.code.text();
@@ -147,6 +139,17 @@ pub(super) async fn judge(
         }
     }
     render(StatusCode::OK, &page)
+}
+
+/// By whom documents of a profile may be signed.
+async fn trust(exchange: &Exchange, profile: &Profile) -> Result<Arc<TrustStore>, Refusal> {
+    let common = exchange.trust().await?;
+    if *profile != Profile::Receipt {
+        return Ok(common);
+    }
+    // Whoever holds our key needs nobody to vouch for our own receipts.
+    let own = exchange.signer().certificate_der().to_vec();
+    TrustStore::new(&[own]).map(Arc::new).map_err(|_| RefusalCode::Internal.into())
 }
 
 /// A moment as forms have it, in UTC: a day, or a day and a time.

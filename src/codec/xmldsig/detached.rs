@@ -3,7 +3,7 @@
 
 use super::grammar::Grammar;
 use super::ids::Ids;
-use super::parsed::Parsed;
+use super::parsed::{Parsed, has_token};
 use super::{DSIG, EnvelopedSignature, Profile};
 use crate::codec::c14n::{Inherited, Sink};
 use crate::codec::digest::{Digest, DigestAlgorithm};
@@ -81,7 +81,7 @@ pub fn verify_detached(
 ) -> Result<EnvelopedSignature, Refusal> {
     let (parsed, (enveloped, form)) = found(document, place, placement, limits)?;
     if parsed.token.is_some() {
-        return Err(parsed.has_token());
+        return Err(has_token());
     }
     let leave_out = enveloped.then_some(place.holder);
     let digest = digest_of(document, place.signed, leave_out, limits, parsed.digest, &form)?;

@@ -7,7 +7,7 @@ use memchr::{memchr, memmem};
 use super::algorithm::{SMEV, digest_from_uri};
 use super::grammar::Grammar;
 use super::ids::Ids;
-use super::parsed::Parsed;
+use super::parsed::{Parsed, has_token};
 use super::{DSIG, DigestAlgorithm, EnvelopedSignature};
 use crate::codec::c14n::{Inherited, write_instruction};
 use crate::codec::digest::Digest;
@@ -258,7 +258,7 @@ impl Pass {
             return Err(Refusal::new(RefusalCode::SigTransform).detail(what));
         }
         if parsed.token.is_some() {
-            return Err(parsed.has_token());
+            return Err(has_token());
         }
         let document = if self.beside_root { parsed.uri.is_empty() } else { profile.document };
         let needed = Profile { digest: parsed.digest, form, document };

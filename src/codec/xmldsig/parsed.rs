@@ -49,12 +49,6 @@ impl Parsed {
         Ok((enveloped, Form { method: method.clone(), smev }))
     }
 
-    /// The refusal of a token where a certificate must stand.
-    pub(super) fn has_token(&self) -> Refusal {
-        let what = "вместо ds:X509Data стоит ссылка на токен WS-Security";
-        Refusal::new(RefusalCode::SigKeyInfo).detail(what)
-    }
-
     /// Compares the digest; the signature is as it was found.
     pub(super) fn signed(
         self,
@@ -73,4 +67,10 @@ impl Parsed {
             digest,
         })
     }
+}
+
+/// The refusal of a token where a certificate must stand.
+pub(super) fn has_token() -> Refusal {
+    let what = "вместо ds:X509Data стоит ссылка на токен WS-Security";
+    Refusal::new(RefusalCode::SigKeyInfo).detail(what)
 }

@@ -59,6 +59,15 @@ impl Explanation {
         if let Some(advice) = profile.advice(&refusal) {
             self.hint(advice);
         }
+        // Where nothing could be tried out, what the code means is all that is known.
+        let plain = match code {
+            RefusalCode::SigDigest => "подписанное содержимое изменено после подписания",
+            RefusalCode::SigValue => "подпись сделана другим ключом, или SignedInfo изменён",
+            _ => return,
+        };
+        if self.hints.is_empty() {
+            self.hint(plain.to_owned());
+        }
     }
 }
 
@@ -238,7 +247,7 @@ impl Workshop {
                 told.hints.extend(diagnose::of_value(&self.store, signature));
             }
             Some(refusal) => {
-                profile.advice(refusal).into_iter().for_each(|advice| told.hint(advice))
+                profile.advice(refusal).into_iter().for_each(|advice| told.hint(advice));
             }
             None => {}
         }

@@ -18,6 +18,7 @@ impl Profile {
             Code::SigDigest if is_withdrawn(refusal) => {
                 "Хэш не сошёлся, и его алгоритм не принимается"
             }
+            Code::SigWrapping if carries_more(refusal) => "В подписи стоит лишнее",
             code => self.title(code),
         };
         format!("{title}{}", detail.unwrap_or_default())
@@ -97,10 +98,13 @@ impl Profile {
             Code::SigReference if detail.contains("URI") || detail.contains("нет ds:Reference") => {
                 "Укажите в ds:Reference, что подписано: URI=\"#Id\" подписанного элемента"
             }
-            Code::SigWrapping if detail.contains("здесь быть не может") => {
+            Code::SigWrapping if carries_more(refusal) => {
                 "Уберите из ds:Signature всё, чего в ней быть не может, и подпишите заново"
             }
             Code::SigReference | Code::SigWrapping => "подписан не тот элемент",
+            Code::SigCoverage if detail.contains("SignaturePKCS7") => {
+                "Подпишите файл отдельной PKCS#7 и поставьте её в SignaturePKCS7 заголовка вложения"
+            }
             Code::SigCoverage => {
                 "Подписано не всё, что должно быть подписано: см. подробность отказа"
             }
@@ -108,8 +112,8 @@ impl Profile {
                 "Один и тот же Id стоит у двух элементов: не ясно, что подписано"
             }
             Code::SigC14n => {
-                "Содержимое не приводится к виду, который подписывают: исправьте то, что названо; после \
-                 подписания его никто не менял"
+                "Содержимое не приводится к виду, который подписывают: исправьте то, что названо; это не \
+                 значит, что его меняли"
             }
             Code::MessageId => {
                 "MessageID должен быть UUID версии 1 строчными буквами: создайте новый и подпишите заново"
@@ -169,6 +173,11 @@ impl Profile {
             }
         }
     }
+}
+
+/// Whether something stands in a signature that has no place there.
+fn carries_more(refusal: &Refusal) -> bool {
+    refusal.detail.as_deref().is_some_and(|detail| detail.contains("здесь быть не может"))
 }
 
 /// Whether it is an algorithm of old that is refused.
