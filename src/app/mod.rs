@@ -9,3 +9,4 @@ mod remote;
 pub mod run;
 mod sandbox;
 pub mod service;
+mod watched;

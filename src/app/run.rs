@@ -12,6 +12,7 @@ use crate::app::cli::{
 };
 use crate::app::sandbox;
 use crate::app::service::{Roles, Service};
+use crate::codec::form::Element;
 use crate::config::Config;
 use crate::exchange::admin::{Admin, NewKind, NewSupplier};
 use crate::exchange::replay::{self, Request};
@@ -23,7 +24,7 @@ use crate::ops::demo;
 use crate::ops::federal_client::Asking;
 use crate::ops::output::say;
 use crate::ops::package::Chosen;
-use crate::ops::signature::{Key, Order, Stage};
+use crate::ops::signature::{Key, Order};
 use crate::ops::simulate::{self, Region};
 use crate::storage::db::Db;
 use crate::storage::federal_system::Described;
@@ -99,10 +100,10 @@ fn signature(command: &Signature) -> Result<bool> {
             ops::signature::sign(file, &order, &signing_key(key)?, output.as_deref())?;
             Ok(true)
         }
-        Signature::Transform { file, stage } => {
-            let canonical = stage == "c14n";
-            let stage = if canonical { Stage::Canonical } else { Stage::Smev };
-            ops::signature::transform(file, stage, std::io::stdout().lock())?;
+        Signature::Transform { file, stage, method, prefixes, id, enveloped } => {
+            let form = ops::signature::form(stage == "smev", method, prefixes.as_deref())?;
+            let chosen = Element { id: id.as_deref(), unsigned: *enveloped };
+            ops::signature::transform(file, &form, chosen, std::io::stdout().lock())?;
             Ok(true)
         }
     }
@@ -326,7 +327,9 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
             let system = Described { mnemonic: &mnemonic, name: &name, vip, asks: !no_questions };
             ops::federal_system::add(&desk.admin, system, &certificate, now).await?;
         }
-        Federal::List { json } => ops::federal_system::list(&desk.db, json).await?,
+        Federal::List { json } => {
+            ops::federal_system::list(&desk.db, json, desk.clock.now()).await?;
+        }
         Federal::Block { mnemonic } => {
             ops::federal_system::block(&desk.admin, &mnemonic, true).await?;
         }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::health::{self, Probes};
 use crate::app::key;
 use crate::app::remote;
+use crate::app::watched;
 use crate::broker::{Doorbell, InProcess, Rabbit};
 use crate::codec::smev3::Participant;
 use crate::codec::streebog::Streebog;
@@ -118,6 +119,7 @@ impl Service {
         let metrics = start_metrics();
         let statuses = Statuses::default();
         let exchange = exchange(config, clock, &statuses, scenarios).await?;
+        watched::watch(config, &exchange)?;
         let (doors, engine) = (CancellationToken::new(), CancellationToken::new());
         let (open_doors, engines) = (TaskTracker::new(), TaskTracker::new());
         exchange.start(&engines, &engine);

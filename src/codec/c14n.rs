@@ -359,7 +359,7 @@ impl<S: Sink> Canonicaliser<S> {
 
 /// `xml:base` stands above what is to be canonicalised by 1.1, and would have to be joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("xml:base above the signed element")]
+#[error("над подписанным элементом стоит xml:base: по inclusive c14n 1.1 его не складываем")]
 pub struct OuterBase;
 
 /// Writes a processing instruction. Line ends have been normalised, so nothing is special in it.

@@ -6,6 +6,9 @@ use super::smev_transform::SmevTransform;
 use super::xml::{At, Event, Limits, Reader};
 use crate::model::refusal::{Refusal, RefusalCode};
 
+/// Namespace of signatures.
+const SIGNATURES: &str = "http://www.w3.org/2000/09/xmldsig#";
+
 /// How an element becomes octets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form {
@@ -164,6 +167,76 @@ pub fn write_form(
             _ => {}
         }
         writer.event(&event, at)?;
+    }
+}
+
+/// Which element of a document is to be written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Element<'a> {
+    /// The element of this `Id`, whatever its case; the root by default.
+    pub id: Option<&'a str>,
+    /// Without the signatures that are its children (`enveloped-signature`).
+    pub unsigned: bool,
+}
+
+/// Writes one element of a document in a form, in constant memory.
+///
+/// # Errors
+/// What is wrong with the document, `SIG_C14N`; `SIG_REFERENCE` when there is no such element.
+pub fn write_chosen(
+    document: impl std::io::Read,
+    limits: Limits,
+    form: &Form,
+    chosen: Element<'_>,
+    sink: impl Sink,
+) -> Result<(), Refusal> {
+    let mut reader = Reader::new(document, limits);
+    let mut inherited = Inherited::default();
+    let mut sink = Some(sink);
+    let mut writer = None;
+    // Depths of the element, and of a signature in it that is left out.
+    let (mut inside, mut leaving) = (None, None);
+    loop {
+        let (event, at) = reader.step()?;
+        if let Event::Start(start) = &event
+            && writer.is_none()
+        {
+            let named = |id: &str| {
+                let mut ids = start.attributes().filter(|a| a.local.eq_ignore_ascii_case("id"));
+                ids.any(|attribute| attribute.value == id)
+            };
+            if chosen.id.is_none_or(named)
+                && let Some(sink) = sink.take()
+            {
+                inside = Some(start.depth());
+                writer = Some(FormWriter::within(sink, form, &inherited)?);
+            }
+        }
+        let (Some(depth), Some(writer)) = (inside, &mut writer) else {
+            inherited.event(&event);
+            match event {
+                Event::Eof if sink.is_some() => return Err(RefusalCode::SigReference.into()),
+                Event::Eof => return Ok(()),
+                _ => continue,
+            }
+        };
+        match &event {
+            Event::Start(start)
+                if chosen.unsigned
+                    && leaving.is_none()
+                    && start.depth() == depth + 1
+                    && start.is(SIGNATURES, "Signature") =>
+            {
+                writer.pause(at);
+                leaving = Some(start.depth());
+            }
+            Event::End(end) if leaving == Some(end.depth()) => leaving = None,
+            _ if leaving.is_some() => {}
+            event => writer.event(event, at)?,
+        }
+        if matches!(&event, Event::End(end) if end.depth() == depth) {
+            inside = None;
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub mod sweep;
 pub mod timestamp;
 pub mod workshop;
 
-use std::sync::{Arc, Mutex as StdMutex};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use tokio::sync::{Mutex, Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,7 @@ use crate::codec::xmldsig::Profile;
 use crate::exchange::apply::Registry;
 use crate::exchange::commit::Pending;
 use crate::exchange::delivery::Settings;
+use crate::exchange::expiry::Dated;
 use crate::exchange::parties::Parties;
 use crate::exchange::sandbox::Sandbox;
 use crate::model::clock::Clock;
@@ -119,6 +120,8 @@ struct Inner {
     refused_queue: Mutex<mpsc::Receiver<Refused>>,
     /// There are rings in the outbox.
     rings: Notify,
+    /// Certificates of files that the configuration names: their ends are watched too.
+    watched: StdMutex<Vec<Dated>>,
 }
 
 impl Exchange {
@@ -152,6 +155,7 @@ impl Exchange {
             refused,
             refused_queue: Mutex::new(refused_queue),
             rings: Notify::new(),
+            watched: StdMutex::default(),
         }))
     }
 
@@ -166,6 +170,16 @@ impl Exchange {
         tracker.spawn(relay::run(self.clone(), stop.clone()));
         tracker.spawn(sweep::run(self.clone(), stop.clone()));
         tracker.spawn(expiry::run(self.clone(), stop.clone()));
+    }
+
+    /// Watches the end of one more certificate.
+    pub fn watch(&self, certificate: Dated) {
+        self.0.watched.lock().unwrap_or_else(PoisonError::into_inner).push(certificate);
+    }
+
+    /// Certificates that are watched besides those of the database and of the folder of trust.
+    fn watched(&self) -> Vec<Dated> {
+        self.0.watched.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The database.

@@ -223,8 +223,8 @@ impl Door {
     async fn caller(&self, message: &Message<'_>) -> Result<(Caller, Plan), Failure> {
         let plan = shape::smev3(message.bytes).map_err(fault::of_plan)?;
         // A MessageID that is none has a fault of its own.
-        if let Some(flaw) = plan.flaw.filter(|&flaw| flaw != RefusalCode::MessageId) {
-            return Err(CallerError::Signature(Role::Personal, flaw.into(), None).into());
+        if let Some(flaw) = plan.flaw.clone().filter(|flaw| flaw.code != RefusalCode::MessageId) {
+            return Err(CallerError::Signature(Role::Personal, flaw, None).into());
         }
         Ok((self.desk.caller(message.bytes, &plan, limits()).await?, plan))
     }

@@ -8,12 +8,15 @@ use chrono::{DateTime, Utc};
 
 use crate::exchange::admin::{Admin, Validity};
 use crate::model::refusal::RefusalCode;
-use crate::ops::output::{day, say};
+use crate::ops::output::{day, plural, say};
 use crate::storage::supplier;
 use crate::trust::TrustStore;
 use crate::trust::certificate::Facts;
 use crate::trust::crl::Stale;
 use crate::trust::folder::Folder;
+
+/// Days before the end of a certificate at which its successor should be at hand.
+const SOON: i64 = 60;
 
 /// Reads a certificate file, PEM or DER.
 pub(super) fn read(file: &Path) -> Result<Facts> {
@@ -29,7 +32,13 @@ pub(super) fn describe(facts: &Facts, now: DateTime<Utc>) {
     let (from, to) = (day(facts.not_before), day(facts.not_after));
     say(format!("    действует с {from} по {to}"));
     match Validity::of(facts.not_before, facts.not_after, now) {
-        Validity::Current => {}
+        Validity::Current => {
+            let days = (facts.not_after - now).num_days();
+            if days < SOON {
+                let left = plural(days.unsigned_abs(), ["день", "дня", "дней"]);
+                say(format!("    ВНИМАНИЕ: до конца срока {left}; зарегистрируйте и следующий"));
+            }
+        }
         Validity::Early => say(format!(
             "    ВНИМАНИЕ: срок сертификата ещё не начался; до {from} подписи им будут отклонены"
         )),

@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use crate::exchange::admin::{Admin, NewKind};
 use crate::ops::certificate;
-use crate::ops::output::{instant, say, say_list, yes};
+use crate::ops::output::{day, instant, say, say_list, yes};
 use crate::storage::db::Db;
 use crate::storage::federal_system::{self, Described};
 use crate::storage::mailbox;
 use crate::storage::message_type;
+use crate::storage::supplier;
 
 #[derive(Serialize)]
 struct Listed {
@@ -22,6 +23,9 @@ struct Listed {
     vip: bool,
     asks: bool,
     certificates: i64,
+    /// When the certificate ends that ends next; the last one that ended when all are over.
+    #[serde(rename = "nextEnd")]
+    next_end: Option<DateTime<Utc>>,
 }
 
 /// Registers a system, or one more certificate of it, from a file.
@@ -45,11 +49,18 @@ pub async fn add(
 ///
 /// # Errors
 /// Only of the database.
-pub async fn list(db: &Db, json: bool) -> Result<()> {
+pub async fn list(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
     let systems = federal_system::list(db).await?;
+    let owned = supplier::owned(db).await?;
+    let next_end = |mnemonic: &str| {
+        let of = owned.iter().filter(|one| one.kind == "federal" && one.owner == mnemonic);
+        let ends: Vec<DateTime<Utc>> = of.map(|one| one.certificate.not_after).collect();
+        ends.iter().filter(|end| **end >= now).min().or(ends.iter().max()).copied()
+    };
     let listed: Vec<Listed> = systems
         .into_iter()
         .map(|system| Listed {
+            next_end: next_end(&system.mnemonic),
             mnemonic: system.mnemonic,
             name: system.name,
             active: system.active,
@@ -60,7 +71,8 @@ pub async fn list(db: &Db, json: bool) -> Result<()> {
         .collect();
     let empty = "Систем обмена нет. Зарегистрировать: \
         federal add МНЕМОНИКА --name НАЗВАНИЕ --certificate ФАЙЛ.pem";
-    let headers = ["Мнемоника", "Состояние", "Вопросы", "VIP", "Сертификатов", "Название"];
+    let headers =
+        ["Мнемоника", "Состояние", "Вопросы", "VIP", "Сертификатов", "Ближайший до", "Название"];
     say_list(&listed, json, empty, headers, |system| {
         [
             system.mnemonic.clone(),
@@ -68,6 +80,7 @@ pub async fn list(db: &Db, json: bool) -> Result<()> {
             yes(system.asks),
             yes(system.vip),
             system.certificates.to_string(),
+            system.next_end.map_or_else(|| "нет".to_owned(), day),
             system.name.clone(),
         ]
     })?;

@@ -247,10 +247,13 @@ fn scope(supplier: &Listed) -> String {
     }
 }
 
-/// The longest-lived certificate, and how many more there are.
+/// The certificate that ends next, and how many more there are.
 fn signing(supplier: &Listed, now: DateTime<Utc>) -> String {
-    let Some(last) = supplier.certificates.first() else { return "нет".to_owned() };
-    let dates = certificate::validity(last.not_before, last.not_after, now);
+    let certificates = supplier.certificates.iter();
+    let next = certificates.filter(|one| one.not_after >= now).min_by_key(|one| one.not_after);
+    // The newest stands first: when all are over, it is the one that was over last.
+    let Some(next) = next.or(supplier.certificates.first()) else { return "нет".to_owned() };
+    let dates = certificate::validity(next.not_before, next.not_after, now);
     match supplier.certificates.len() - 1 {
         0 => dates,
         more => format!("{dates} (+{more})"),

@@ -232,45 +232,39 @@ pub async fn certificate_owner(tx: &mut Tx, sha256: &str) -> Result<Option<Strin
     tx.query_one(sql, args![sha256]).await?.map(|row| row.get(0)).transpose()
 }
 
-/// A certificate that counts, and when it ends.
+/// A certificate in use, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dated {
-    /// `supplier`, `federal`, `authority` or `own`.
+pub struct Owned {
+    /// `supplier` or `federal`.
     pub kind: &'static str,
-    /// Mnemonic of whose it is, or the subject of an authority.
+    /// Mnemonic of whose it is.
     pub owner: String,
-    /// Lower-case hex of SHA-256 of the DER.
-    pub sha256: String,
-    /// End of validity.
-    pub not_after: DateTime<Utc>,
+    /// The certificate.
+    pub certificate: Certificate,
 }
 
-/// Certificates of suppliers and federal systems that have not been withdrawn and have no successor
-/// that is valid longer.
+/// Certificates of suppliers and federal systems that have not been withdrawn.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn dated(db: &Db) -> Result<Vec<Dated>, DbError> {
+pub async fn owned(db: &Db) -> Result<Vec<Owned>, DbError> {
     let mut found = Vec::new();
     for (kind, sql) in [
         (
             "supplier",
-            "SELECT s.mnemonic, c.sha256, c.not_after FROM supplier_certificate c \
-             JOIN supplier s ON s.id = c.supplier_id WHERE c.withdrawn_at IS NULL \
-             AND c.not_after = (SELECT MAX(o.not_after) FROM supplier_certificate o \
-             WHERE o.supplier_id = c.supplier_id AND o.withdrawn_at IS NULL)",
+            "SELECT c.sha256, c.der, c.subject, c.not_before, c.not_after, s.mnemonic \
+             FROM supplier_certificate c JOIN supplier s ON s.id = c.supplier_id \
+             WHERE c.withdrawn_at IS NULL ORDER BY s.mnemonic, c.not_after, c.sha256",
         ),
         (
             "federal",
-            "SELECT s.mnemonic, c.sha256, c.not_after FROM federal_certificate c \
-             JOIN federal_system s ON s.id = c.system_id WHERE c.withdrawn_at IS NULL \
-             AND c.not_after = (SELECT MAX(o.not_after) FROM federal_certificate o \
-             WHERE o.system_id = c.system_id AND o.withdrawn_at IS NULL)",
+            "SELECT c.sha256, c.der, c.subject, c.not_before, c.not_after, s.mnemonic \
+             FROM federal_certificate c JOIN federal_system s ON s.id = c.system_id \
+             WHERE c.withdrawn_at IS NULL ORDER BY s.mnemonic, c.not_after, c.sha256",
         ),
     ] {
         for row in &db.query(sql, vec![]).await? {
-            let (owner, sha256, not_after) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            found.push(Dated { kind, owner, sha256, not_after });
+            found.push(Owned { kind, owner: row.get(5)?, certificate: read_certificate(row)? });
         }
     }
     Ok(found)

@@ -17,7 +17,7 @@ use super::der::{
 };
 use crate::codec::c14n::Sink as _;
 use crate::codec::digest::{Digest, DigestAlgorithm};
-use crate::model::refusal::RefusalCode;
+use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Longest signature, in bytes: certificates and a few attributes.
 const MAX_BYTES: usize = 256 << 10;
@@ -42,6 +42,9 @@ const DIGESTS: [(&[u8], DigestAlgorithm); 5] = [
     (&[0x2A, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02, 0x02], DigestAlgorithm::Streebog256),
     (&[0x2A, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02, 0x03], DigestAlgorithm::Streebog512),
 ];
+
+/// The hash of GOST R 34.11-94, for archives only.
+const GOST_94: &[u8] = &[0x2A, 0x85, 0x03, 0x02, 0x02, 0x09];
 
 /// What a signature's structure tells.
 struct Outline<'a> {
@@ -87,14 +90,21 @@ pub struct FileCheck {
 }
 
 impl FileCheck {
-    /// Begins with a detached signature, DER. The file may also be inside, if it is the same.
+    /// Begins with a detached signature, DER. The file may also be inside, if it is the same. In
+    /// archives algorithms that have been withdrawn count too.
     ///
     /// # Errors
     /// `CMS_STRUCTURE`, `CMS_ALGORITHM`.
-    pub fn begin(signature: &[u8]) -> Result<Self, RefusalCode> {
+    pub fn begin(signature: &[u8], archive: bool) -> Result<Self, Refusal> {
         let outline = outline(signature).ok_or(RefusalCode::CmsStructure)?;
-        let mut known = DIGESTS.iter().filter(|(id, _)| *id == outline.signer.digest);
-        let &(_, digest) = known.next().ok_or(RefusalCode::CmsAlgorithm)?;
+        let refused = |what| Refusal::new(RefusalCode::CmsAlgorithm).detail(what);
+        let known = DIGESTS.iter().find(|(id, _)| *id == outline.signer.digest);
+        let digest = match known {
+            Some(&(_, digest)) => digest,
+            None if outline.signer.digest != GOST_94 => return Err(refused("хэш не разрешён")),
+            None if archive => DigestAlgorithm::Gost94,
+            None => return Err(refused("хэш ГОСТ Р 34.11-94 отменён")),
+        };
         let same = outline.content.map(|_| 0);
         let hash = Digest::new(digest);
         Ok(Self { signature: signature.to_vec(), digest, hash, same, other: false })
@@ -121,13 +131,14 @@ impl FileCheck {
     ///
     /// # Errors
     /// `CMS_STRUCTURE`, `CMS_VALUE`.
-    pub(super) fn finish(self) -> Result<Signed, RefusalCode> {
+    pub(super) fn finish(self) -> Result<Signed, Refusal> {
         let Self { signature, digest, hash, same, other } = self;
         let outline = outline(&signature).ok_or(RefusalCode::CmsStructure)?;
         if other || same.is_some_and(|length| outline.content.map(<[u8]>::len) != Some(length)) {
-            return Err(RefusalCode::CmsValue);
+            let what = "внутри подписи другой файл, чем во вложении";
+            return Err(Refusal::new(RefusalCode::CmsValue).detail(what));
         }
-        judge(&signature, digest, &hash.finish())
+        Ok(judge(&signature, digest, &hash.finish())?)
     }
 
     /// The same with the hash of the whole file, of which no piece was given.
@@ -211,8 +222,8 @@ fn set_of(content: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// `CMS_STRUCTURE`, `CMS_ALGORITHM`, `CMS_VALUE`.
-pub(super) fn verify(signature: &[u8], file: &[u8]) -> Result<Signed, RefusalCode> {
-    let mut check = FileCheck::begin(signature)?;
+pub(super) fn verify(signature: &[u8], file: &[u8], archive: bool) -> Result<Signed, Refusal> {
+    let mut check = FileCheck::begin(signature, archive)?;
     check.update(file);
     check.finish()
 }
@@ -337,9 +348,9 @@ mod tests {
     }
 
     fn in_pieces(signature: &[u8], file: &[u8], size: usize) -> Result<(), RefusalCode> {
-        let mut check = FileCheck::begin(signature)?;
+        let mut check = FileCheck::begin(signature, false).map_err(|refusal| refusal.code)?;
         file.chunks(size).for_each(|piece| check.update(piece));
-        check.finish().map(|_| ())
+        check.finish().map(|_| ()).map_err(|refusal| refusal.code)
     }
 
     #[test]

@@ -14,35 +14,41 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::rsa::Padding;
 use openssl::sign::RsaPssSaltlen;
-use openssl::x509::X509;
+use openssl::x509::{X509, X509Ref, X509VerifyResult};
 
 use super::pkcs11::{Locator, Token, TokenError};
 use super::suite::{OpenSsl, PublicKey, Suite, sha256};
-use super::{cms, gost};
+use super::{cms, fitness, gost};
 use crate::codec::digest::Digest;
 use crate::codec::shape::Spot;
 use crate::codec::xmldsig::{
     Detached, KeyInfo, Placement, Recipe, SignError, SignatureAlgorithm, enveloped_signature,
     sign_detached, sign_enveloped,
 };
+use crate::model::refusal::Refusal;
+
+/// Most certificates of authorities beside the signer's: verification takes five in all.
+const MAX_ISSUERS: usize = 4;
 
 /// Why a key and a certificate do not make a signer.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
     /// Not PEM, or not what it says.
-    #[error("not a private key or certificate, or the password is wrong")]
+    #[error("это не закрытый ключ или не сертификат, или пароль неверен")]
     Unreadable(#[source] ErrorStack),
     /// The certificate is for another key.
-    #[error("the certificate is not of this key")]
+    #[error("сертификат выдан на другой ключ")]
     Mismatch,
     /// Neither RSA nor ECDSA on P-256 or P-384 nor GOST R 34.10-2012.
-    #[error("the key must be RSA, ECDSA P-256 or P-384, or GOST R 34.10-2012 with its engine")]
+    #[error(
+        "ключ должен быть RSA, ECDSA P-256 или P-384, или ГОСТ Р 34.10-2012 с модулем ГОСТ для OpenSSL"
+    )]
     Kind,
     /// The token is not there, or does not have the key.
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The key does not make signatures of the algorithm asked for.
-    #[error("the key does not make signatures of this algorithm")]
+    #[error("этот ключ не делает подписей такого алгоритма")]
     Algorithm,
 }
 
@@ -56,6 +62,30 @@ impl From<ErrorStack> for SignerError {
 fn certificate_of(bytes: &[u8]) -> Result<X509, ErrorStack> {
     let pem = bytes.windows(11).any(|window| window == b"-----BEGIN ");
     if pem { X509::from_pem(bytes) } else { X509::from_der(bytes) }
+}
+
+/// The issuers of a certificate, its own first, as far as these certificates lead, roots left out.
+fn issuers(leaf: &[u8], certificates: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let read = |der: &Vec<u8>| X509::from_der(der).ok();
+    let others: Vec<X509> = certificates.iter().filter_map(read).collect();
+    let mut found = Vec::new();
+    let mut last = X509::from_der(leaf).ok();
+    while let Some(one) = last.take()
+        && found.len() < MAX_ISSUERS
+    {
+        let issuer = others.iter().find(|other| {
+            let own = other.issued(other) == X509VerifyResult::OK;
+            !own && other.issued(&one) == X509VerifyResult::OK
+        });
+        let Some(issuer) = issuer else { break };
+        let Ok(der) = issuer.to_der() else { break };
+        if found.contains(&der) {
+            break;
+        }
+        found.push(der);
+        last = Some(issuer.clone());
+    }
+    found
 }
 
 /// Why a key did not sign.
@@ -84,7 +114,8 @@ enum PrivateKey {
 pub struct Signer {
     key: PrivateKey,
     algorithm: SignatureAlgorithm,
-    certificate_der: Vec<u8>,
+    /// The signer's, then those that were added for whoever verifies; DER.
+    certificates: Vec<Vec<u8>>,
 }
 
 impl Signer {
@@ -124,6 +155,15 @@ impl Signer {
         Self::from_parts(key, &parsed.cert.ok_or(SignerError::Mismatch)?)
     }
 
+    /// The other certificates of a PKCS#12 file, DER.
+    ///
+    /// # Errors
+    /// OpenSSL's; a wrong password too.
+    pub fn others_of_pkcs12(file: &[u8], password: &str) -> Result<Vec<Vec<u8>>, ErrorStack> {
+        let parsed = Pkcs12::from_der(file)?.parse2(password)?;
+        parsed.ca.iter().flatten().map(X509Ref::to_der).collect()
+    }
+
     /// Takes a key of a token, whose certificate is given, PEM.
     ///
     /// # Errors
@@ -144,7 +184,7 @@ impl Signer {
         let right = OpenSsl.verify(algorithm, &public, b"trial", &trial);
         right.map_err(|_| SignerError::Mismatch)?;
         let key = PrivateKey::Token(token, key);
-        Ok(Self { key, algorithm, certificate_der: certificate.to_der()? })
+        Ok(Self { key, algorithm, certificates: vec![certificate.to_der()?] })
     }
 
     fn from_parts(key: PKey<Private>, certificate: &X509) -> Result<Self, SignerError> {
@@ -170,7 +210,7 @@ impl Signer {
                 Some(algorithm) => (PrivateKey::Gost(key), algorithm),
             },
         };
-        Ok(Self { key, algorithm, certificate_der: certificate.to_der()? })
+        Ok(Self { key, algorithm, certificates: vec![certificate.to_der()?] })
     }
 
     /// The same key with another algorithm: RSA keys make four kinds of signatures.
@@ -191,6 +231,24 @@ impl Signer {
         if fits { Ok(self) } else { Err(SignerError::Algorithm) }
     }
 
+    /// Sends along, with its own certificate, those of authorities on the way to an anchor: of these
+    /// certificates, DER, the issuers one after another, without the root.
+    #[must_use]
+    pub fn with_issuers(mut self, certificates: &[Vec<u8>]) -> Self {
+        let issuers = issuers(self.certificate_der(), certificates);
+        self.certificates.truncate(1);
+        self.certificates.extend(issuers);
+        self
+    }
+
+    /// Whether `verify` would take what it signs, as far as its certificate says.
+    ///
+    /// # Errors
+    /// `CERT_CONSTRAINT`, `SIG_ALGORITHM`.
+    pub fn fitness(&self) -> Result<(), Refusal> {
+        fitness::judge(self.certificate_der())
+    }
+
     /// How it signs: by default RSA-SHA256, or the algorithm of its curve.
     pub fn algorithm(&self) -> SignatureAlgorithm {
         self.algorithm
@@ -201,12 +259,13 @@ impl Signer {
     /// # Errors
     /// OpenSSL's.
     pub fn certificate_pem(&self) -> Result<Vec<u8>, ErrorStack> {
-        X509::from_der(&self.certificate_der)?.to_pem()
+        X509::from_der(self.certificate_der())?.to_pem()
     }
 
     /// Its certificate, DER.
     pub fn certificate_der(&self) -> &[u8] {
-        &self.certificate_der
+        // The first is there from the beginning.
+        self.certificates.first().map_or(&[], Vec::as_slice)
     }
 
     /// Signs a file of a message; gives a detached PKCS#7, DER, which a key in a token does not make.
@@ -219,7 +278,7 @@ impl Signer {
             PrivateKey::Ec(key, _) => PKey::from_ec_key(key.clone())?,
             PrivateKey::Token(..) => return Err(TokenError::Algorithm.into()),
         };
-        Ok(cms::sign(&X509::from_der(&self.certificate_der)?, &key, file)?)
+        Ok(cms::sign(&X509::from_der(self.certificate_der())?, &key, file)?)
     }
 
     /// Signs bytes; gives the raw value as XML signatures have it.
@@ -279,7 +338,7 @@ impl Signer {
         xml: &[u8],
         recipe: &Recipe,
     ) -> Result<Vec<u8>, SignError<KeyError>> {
-        sign_enveloped(xml, recipe, &self.certificate_der, |bytes| self.sign(bytes))
+        sign_enveloped(xml, recipe, &self.certificates, |bytes| self.sign(bytes))
     }
 
     /// The signature of a document as a whole, and the byte of the document where it goes; the
@@ -291,8 +350,19 @@ impl Signer {
         &self,
         xml: impl Read,
     ) -> Result<(u64, String), SignError<KeyError>> {
-        let recipe = self.recipe();
-        enveloped_signature(xml, &recipe, &self.certificate_der, |bytes| self.sign(bytes))
+        self.enveloped_signature_by(xml, &self.recipe())
+    }
+
+    /// The same by a recipe, whose algorithm must be the signer's.
+    ///
+    /// # Errors
+    /// The document is not well-formed or has a signature, or [`KeyError`].
+    pub fn enveloped_signature_by(
+        &self,
+        xml: impl Read,
+        recipe: &Recipe,
+    ) -> Result<(u64, String), SignError<KeyError>> {
+        enveloped_signature(xml, recipe, &self.certificates, |bytes| self.sign(bytes))
     }
 
     /// Signs one element of a message by a recipe, whose algorithm must be the signer's.
@@ -305,7 +375,7 @@ impl Signer {
         place: Detached<'_>,
         recipe: &Recipe,
     ) -> Result<Vec<u8>, SignError<KeyError>> {
-        let key_info = KeyInfo::Certificate(&self.certificate_der);
+        let key_info = KeyInfo::Certificates(&self.certificates);
         let sign = |bytes: &[u8]| self.sign(bytes);
         sign_detached(xml, place, Placement::default(), recipe, key_info, sign)
     }
@@ -321,6 +391,6 @@ impl Signer {
         spot: &Spot,
         recipe: &Recipe,
     ) -> Result<Vec<u8>, SignError<KeyError>> {
-        spot.sign(xml, recipe, &self.certificate_der, |bytes| self.sign(bytes))
+        spot.sign(xml, recipe, &self.certificates, |bytes| self.sign(bytes))
     }
 }

@@ -4,20 +4,20 @@ use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use openssl::error::ErrorStack;
 use openssl::sha::Sha256;
 use openssl::stack::Stack;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
-use openssl::x509::{X509, X509KeyUsage, X509Ref, X509StoreContext};
+use openssl::x509::{X509, X509Ref, X509StoreContext};
 
 use super::certificate::{Facts, instant};
 use super::cms::{self, FileCheck};
 use super::crl::{Crls, Stale};
-use super::der;
 use super::ocsp::Statuses;
 use super::suite::{OpenSsl, PublicKey, Suite};
+use super::{der, fitness, path};
 use crate::codec::xmldsig::{DigestAlgorithm, EnvelopedSignature, SignatureAlgorithm};
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -27,27 +27,6 @@ const MAX_PATH: c_int = 5;
 const AUTH_LEVEL: c_int = 2;
 /// Judged certificates kept; over this all are judged anew.
 const MAX_CACHED: usize = 10_000;
-
-/// Errors of path validation, as in `openssl/x509_vfy.h`.
-mod error {
-    pub(super) const NOT_YET_VALID: i32 = 9;
-    pub(super) const HAS_EXPIRED: i32 = 10;
-    pub(super) const CHAIN_TOO_LONG: i32 = 22;
-    pub(super) const REVOKED: i32 = 23;
-    pub(super) const INVALID_CA: i32 = 79;
-    pub(super) const INVALID_CA_BEFORE_3: i32 = 24;
-    pub(super) const PATH_LENGTH_EXCEEDED: i32 = 25;
-    pub(super) const INVALID_PURPOSE: i32 = 26;
-    pub(super) const CERT_REJECTED: i32 = 28;
-    pub(super) const KEYUSAGE_NO_CERTSIGN: i32 = 32;
-    pub(super) const UNHANDLED_CRITICAL_EXTENSION: i32 = 34;
-    pub(super) const INVALID_EXTENSION: i32 = 41;
-    pub(super) const PERMITTED_VIOLATION: i32 = 47;
-    pub(super) const NAME_CONSTRAINT_LAST: i32 = 53;
-    pub(super) const EE_KEY_TOO_SMALL: i32 = 66;
-    pub(super) const CA_KEY_TOO_SMALL: i32 = 67;
-    pub(super) const CA_MD_TOO_WEAK: i32 = 68;
-}
 
 /// A certificate that may sign, its path checked.
 #[derive(Clone, Debug)]
@@ -64,6 +43,11 @@ pub struct SignerCertificate {
     pub issuer: Option<Vec<u8>>,
     /// Until when lists tell that it is not revoked: for ever where its issuers have no list here.
     listed_until: DateTime<Utc>,
+}
+
+/// A path: the signer's certificate first, the anchor last.
+pub(super) struct Found {
+    pub(super) chain: Vec<X509>,
 }
 
 /// What is found of a path to an anchor.
@@ -198,6 +182,12 @@ impl TrustStore {
         at <= signer.listed_until && self.statuses.as_ref().is_none_or(told)
     }
 
+    /// Whether a list or a responder says that a certificate has been revoked.
+    pub fn is_revoked(&self, leaf: &[u8], at: DateTime<Utc>) -> bool {
+        let judged = self.judge(leaf, &[], at);
+        judged.is_err_and(|refusal| refusal.code == RefusalCode::CertRevoked)
+    }
+
     /// [`TrustStore::judge`] without what responders said.
     ///
     /// # Errors
@@ -211,9 +201,12 @@ impl TrustStore {
         // With what came beside it: another chain is another path, with other dates.
         let hash = sha256_of(leaf, intermediates);
         let known = self.judged.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
-        if let Some(known) = known {
-            let valid = known.valid_from <= at && at <= known.valid_to;
-            return if valid { Ok(known) } else { Err(RefusalCode::CertExpired.into()) };
+        // Outside its dates it is judged anew, which says what exactly is over.
+        if let Some(known) = known
+            && known.valid_from <= at
+            && at <= known.valid_to
+        {
+            return Ok(known);
         }
         let judged = Arc::new(self.judge_anew(leaf, intermediates, at)?);
         let mut cache = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,20 +226,45 @@ impl TrustStore {
         signature: &EnvelopedSignature,
         at: DateTime<Utc>,
     ) -> Result<Arc<SignerCertificate>, Refusal> {
-        let withdrawn = signature.algorithm == SignatureAlgorithm::Gost2001
-            || signature.profile.digest == DigestAlgorithm::Gost94;
-        if withdrawn && !self.archive {
-            return Err(RefusalCode::SigAlgorithm.into());
-        }
+        self.admit(signature)?;
         let leaf = signer_of(&signature.certificates).ok_or(RefusalCode::SigKeyInfo)?;
         let signer = self.judge(leaf, &signature.certificates, at)?;
-        self.suite.verify(
-            signature.algorithm,
-            &signer.key,
-            &signature.signed_info,
-            &signature.value,
-        )?;
+        let EnvelopedSignature { algorithm, signed_info, value, .. } = signature;
+        let right = self.suite.verify(*algorithm, &signer.key, signed_info, value);
+        right.map_err(|code| fitness::of_value(code, *algorithm, &signer.key))?;
         Ok(signer)
+    }
+
+    /// Whether the algorithms of a signature count here.
+    ///
+    /// # Errors
+    /// `SIG_ALGORITHM` for those that have been withdrawn, unless archives are judged.
+    pub fn admit(&self, signature: &EnvelopedSignature) -> Result<(), Refusal> {
+        let withdrawn = match (signature.algorithm, signature.profile.digest) {
+            (SignatureAlgorithm::Gost2001, _) => "подпись ГОСТ Р 34.10-2001 отменена",
+            (_, DigestAlgorithm::Gost94) => "хэш ГОСТ Р 34.11-94 отменён",
+            _ => return Ok(()),
+        };
+        if self.archive {
+            return Ok(());
+        }
+        Err(Refusal::new(RefusalCode::SigAlgorithm).detail(withdrawn))
+    }
+
+    /// Judges a value over bytes by the key of a certificate, whoever issued that.
+    ///
+    /// # Errors
+    /// `SIG_ALGORITHM` for a key that is not allowed or not of the algorithm, `SIG_VALUE`.
+    pub fn judge_value(
+        &self,
+        algorithm: SignatureAlgorithm,
+        certificate: &[u8],
+        message: &[u8],
+        value: &[u8],
+    ) -> Result<(), Refusal> {
+        let key = fitness::key_of(certificate)?;
+        let right = self.suite.verify(algorithm, &key, message, value);
+        right.map_err(|code| fitness::of_value(code, algorithm, &key))
     }
 
     /// Whether a value is right over bytes by the key of a certificate, whoever issued that.
@@ -257,9 +275,7 @@ impl TrustStore {
         message: &[u8],
         value: &[u8],
     ) -> bool {
-        let key = X509::from_der(certificate).and_then(|certificate| certificate.public_key());
-        let key = key.ok().and_then(|key| PublicKey::admit(&key).ok());
-        key.is_some_and(|key| self.suite.verify(algorithm, &key, message, value).is_ok())
+        self.judge_value(algorithm, certificate, message, value).is_ok()
     }
 
     /// Judges a detached PKCS#7 over a file: its value, then its certificate.
@@ -272,7 +288,7 @@ impl TrustStore {
         file: &[u8],
         at: DateTime<Utc>,
     ) -> Result<Arc<SignerCertificate>, Refusal> {
-        let signed = cms::verify(signature, file)?;
+        let signed = cms::verify(signature, file, self.archive)?;
         self.judge(&signed.certificate, &signed.others, at)
     }
 
@@ -310,16 +326,15 @@ impl TrustStore {
             Route::alone(&facts, at)?
         } else {
             let route = self.path(&certificate, &others, at)?;
-            judge_purpose(&certificate, leaf)?;
-            if !self.time_stamps && !der::may_sign_documents(leaf) {
-                return Err(RefusalCode::CertConstraint.into());
+            fitness::judge_purpose(&certificate, leaf)?;
+            if !self.time_stamps {
+                fitness::judge_usage(leaf)?;
             }
             route
         };
-        let key = certificate.public_key().map_err(|_| RefusalCode::SigAlgorithm)?;
         Ok(SignerCertificate {
             facts,
-            key: PublicKey::admit(&key)?,
+            key: fitness::key(&certificate)?,
             valid_from: route.valid_from,
             valid_to: route.valid_to,
             issuer: route.issuer,
@@ -334,38 +349,60 @@ impl TrustStore {
         others: &Stack<X509>,
         at: DateTime<Utc>,
     ) -> Result<Route, Refusal> {
+        let found = self.build(leaf, others, at)?.or_else(|fault| {
+            // The last second of a certificate belongs to it, RFC 5280 4.1.2.5; OpenSSL ends before.
+            match self.build(leaf, others, at - TimeDelta::seconds(1))? {
+                Ok(path) if fault.is_over() && path::holds(&path.chain, at) => Ok(path),
+                _ => Err(Refusal::from(fault)),
+            }
+        })?;
+        self.route(&found.chain, at)
+    }
+
+    /// The certificates from a signer to an anchor, or as far as they lead and what is wrong.
+    ///
+    /// # Errors
+    /// `CERT_UNTRUSTED`, `INTERNAL`, when OpenSSL cannot judge at all.
+    pub(super) fn build(
+        &self,
+        leaf: &X509Ref,
+        others: &Stack<X509>,
+        at: DateTime<Utc>,
+    ) -> Result<Result<Found, path::Fault>, Refusal> {
         let store = self.store(at).map_err(internal)?;
         let mut context = X509StoreContext::new().map_err(internal)?;
         let outcome = context.init(&store, leaf, others, |context| {
-            if !context.verify_cert()? {
-                return Ok(Err(refusal_of(context.error().as_raw()).into()));
-            }
-            let Some(chain) = context.chain() else {
-                return Ok(Err(RefusalCode::CertUntrusted.into()));
-            };
-            let mut route = Route {
-                valid_from: DateTime::<Utc>::MIN_UTC,
-                valid_to: DateTime::<Utc>::MAX_UTC,
-                issuer: chain.iter().nth(1).map(X509Ref::to_der).transpose()?,
-                listed_until: DateTime::<Utc>::MAX_UTC,
-            };
-            for certificate in chain {
-                route.valid_from = route.valid_from.max(instant(certificate.not_before())?);
-                route.valid_to = route.valid_to.min(instant(certificate.not_after())?);
-            }
-            // Each but the anchor stands before its issuer.
-            for (certificate, issuer) in chain.iter().zip(chain.iter().skip(1)) {
-                match self.crls.judge(certificate, issuer, at) {
-                    Ok([verdict, listed]) => {
-                        route.valid_to = route.valid_to.min(verdict);
-                        route.listed_until = route.listed_until.min(listed);
-                    }
-                    Err(refusal) => return Ok(Err(refusal)),
-                }
-            }
-            Ok(Ok(route))
+            let right = context.verify_cert()?;
+            let chain: Vec<X509> =
+                context.chain().into_iter().flatten().map(ToOwned::to_owned).collect();
+            let (error, depth) = (context.error().as_raw(), context.error_depth());
+            Ok(if right { Ok(Found { chain }) } else { Err(path::Fault::new(error, depth, chain)) })
         });
-        outcome.map_err(|_| RefusalCode::CertUntrusted)?
+        // What OpenSSL cannot read on the way leads nowhere.
+        outcome.map_err(|_| RefusalCode::CertUntrusted.into())
+    }
+
+    /// What a path that was found is worth: its dates, and what the lists of its issuers say.
+    fn route(&self, chain: &[X509], at: DateTime<Utc>) -> Result<Route, Refusal> {
+        let mut route = Route {
+            valid_from: DateTime::<Utc>::MIN_UTC,
+            valid_to: DateTime::<Utc>::MAX_UTC,
+            issuer: chain.get(1).map(|issuer| issuer.to_der()).transpose().map_err(internal)?,
+            listed_until: DateTime::<Utc>::MAX_UTC,
+        };
+        for certificate in chain {
+            let (from, to) = (instant(certificate.not_before()), instant(certificate.not_after()));
+            route.valid_from = route.valid_from.max(from.map_err(internal)?);
+            route.valid_to = route.valid_to.min(to.map_err(internal)?);
+        }
+        // Each but the anchor stands before its issuer.
+        for (depth, pair) in chain.windows(2).enumerate() {
+            let judged = self.crls.judge(&pair[0], &pair[1], at);
+            let [verdict, listed] = judged.map_err(|refusal| path::at_depth(refusal, depth))?;
+            route.valid_to = route.valid_to.min(verdict);
+            route.listed_until = route.listed_until.min(listed);
+        }
+        Ok(route)
     }
 
     pub(super) fn store(&self, at: DateTime<Utc>) -> Result<X509Store, ErrorStack> {
@@ -393,13 +430,6 @@ pub fn signer_of(certificates: &[Vec<u8>]) -> Option<&Vec<u8>> {
         .or(certificates.first())
 }
 
-/// A signer is not an authority, and its key may sign documents.
-fn judge_purpose(certificate: &X509Ref, der: &[u8]) -> Result<(), RefusalCode> {
-    let signs = X509KeyUsage::DIGITAL_SIGNATURE | X509KeyUsage::NON_REPUDIATION;
-    let may_sign = certificate.key_usage().is_none_or(|usage| usage.intersects(signs));
-    if may_sign && !der::is_authority(der) { Ok(()) } else { Err(RefusalCode::CertConstraint) }
-}
-
 /// A hash of a certificate and of those that came with it, in their order.
 fn sha256_of(leaf: &[u8], others: &[Vec<u8>]) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -408,27 +438,6 @@ fn sha256_of(leaf: &[u8], others: &[Vec<u8>]) -> [u8; 32] {
         hash.update(certificate);
     }
     hash.finish()
-}
-
-fn refusal_of(error: i32) -> RefusalCode {
-    match error {
-        error::NOT_YET_VALID | error::HAS_EXPIRED => RefusalCode::CertExpired,
-        error::REVOKED => RefusalCode::CertRevoked,
-        error::EE_KEY_TOO_SMALL => RefusalCode::SigAlgorithm,
-        error::CHAIN_TOO_LONG
-        | error::INVALID_CA
-        | error::INVALID_CA_BEFORE_3
-        | error::PATH_LENGTH_EXCEEDED
-        | error::INVALID_PURPOSE
-        | error::CERT_REJECTED
-        | error::KEYUSAGE_NO_CERTSIGN
-        | error::UNHANDLED_CRITICAL_EXTENSION
-        | error::INVALID_EXTENSION
-        | error::PERMITTED_VIOLATION..=error::NAME_CONSTRAINT_LAST
-        | error::CA_KEY_TOO_SMALL
-        | error::CA_MD_TOO_WEAK => RefusalCode::CertConstraint,
-        _ => RefusalCode::CertUntrusted,
-    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

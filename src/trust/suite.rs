@@ -21,9 +21,9 @@ use crate::codec::xmldsig::SignatureAlgorithm;
 use crate::model::refusal::RefusalCode;
 
 /// Shortest RSA key, bits.
-const MIN_RSA_BITS: u32 = 2048;
+pub(super) const MIN_RSA_BITS: u32 = 2048;
 /// Longest RSA key, bits: longer ones only cost time.
-const MAX_RSA_BITS: u32 = 8192;
+pub(super) const MAX_RSA_BITS: u32 = 8192;
 /// DER of the `DigestInfo` of a SHA-256 up to the hash, RFC 8017 9.2.
 pub(super) const SHA256_INFO: [u8; 19] = [
     0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
@@ -191,4 +191,18 @@ fn verify_ecdsa(
     let signature =
         EcdsaSig::from_private_components(BigNum::from_slice(r)?, BigNum::from_slice(s)?)?;
     signature.verify(digest, key)
+}
+
+/// The value of ECDSA as XML signatures have it, made of one that is written in DER; nothing for
+/// what is not.
+pub fn plain_ecdsa(algorithm: SignatureAlgorithm, value: &[u8]) -> Option<Vec<u8>> {
+    let half = match algorithm {
+        SignatureAlgorithm::EcdsaSha256 => P256_BYTES,
+        SignatureAlgorithm::EcdsaSha384 => P384_BYTES,
+        _ => return None,
+    };
+    let half = i32::try_from(half).ok()?;
+    let signature = EcdsaSig::from_der(value).ok()?;
+    let padded = |number: &openssl::bn::BigNumRef| number.to_vec_padded(half).ok();
+    Some([padded(signature.r())?, padded(signature.s())?].concat())
 }

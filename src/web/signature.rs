@@ -9,11 +9,12 @@ use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 use crate::codec::xmldsig::TAIL;
 use crate::exchange::Exchange;
 use crate::exchange::workshop::{Explanation, Profile, Source, Workshop};
-use crate::model::refusal::{Place, Refusal, RefusalCode};
+use crate::model::refusal::{Refusal, RefusalCode};
 use crate::trust::TrustStore;
 
 /// Largest document, in bytes.
@@ -36,6 +37,7 @@ const PROFILES: [(&str, &str); 5] = [
 struct SignaturePage {
     profile: String,
     operation: String,
+    at: String,
     problem: &'static str,
     file: String,
     told: Option<Told>,
@@ -61,6 +63,8 @@ struct Shown {
 struct Sent {
     profile: String,
     operation: String,
+    /// Moment of the check as the form has it; empty for now.
+    at: String,
     file: String,
     document: Vec<u8>,
 }
@@ -88,6 +92,7 @@ pub(super) async fn judge(
     let mut page = SignaturePage {
         profile: sent.profile.clone(),
         operation: sent.operation.clone(),
+        at: sent.at.clone(),
         file: sent.file.clone(),
         ..SignaturePage::default()
     };
@@ -99,27 +104,27 @@ pub(super) async fn judge(
         page.problem = "Укажите операцию в виде {пространство имён}Элемент";
         return render(StatusCode::BAD_REQUEST, &page);
     };
+    let at = match sent.at.trim() {
+        "" => Some(exchange.clock().now()),
+        text => moment(text),
+    };
+    let Some(at) = at else {
+        page.problem = "Укажите момент проверки как ГГГГ-ММ-ДД или ГГГГ-ММ-ДДTчч:мм, по UTC";
+        return render(StatusCode::BAD_REQUEST, &page);
+    };
     if sent.document.is_empty() {
         page.problem = "Выберите файл";
         return render(StatusCode::BAD_REQUEST, &page);
     }
-    let store = match exchange.trust().await {
-        // Whoever holds our key needs nobody to vouch for our own receipts.
-        Ok(_) if profile == Profile::Receipt => {
-            let own = exchange.signer().certificate_der().to_vec();
-            TrustStore::new(&[own]).map(Arc::new).map_err(|_| Refusal::from(RefusalCode::Internal))
-        }
-        found => found,
-    };
-    let store = match store {
+    let store = match trust(&exchange, &profile).await {
         Ok(store) => store,
         Err(refusal) => {
             page.problem = refusal.code.text();
             return render(StatusCode::SERVICE_UNAVAILABLE, &page);
         }
     };
-    let workshop = Workshop::new(store, exchange.clock().now());
-    let document = sent.document;
+    let workshop = Workshop::new(store, at);
+    let (document, by) = (sent.document, profile.clone());
     let told = tokio::task::spawn_blocking(move || {
         let open =
             || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(document.clone()))) };
@@ -127,13 +132,33 @@ pub(super) async fn judge(
         workshop.explain(&profile, Source { open: &open, tail })
     });
     match told.await {
-        Ok(told) => page.told = Some(shown(told)),
+        Ok(told) => page.told = Some(shown(&by, told)),
         Err(error) => {
             tracing::error!(%error, "explaining a signature broke off");
             page.problem = "Внутренняя ошибка: документ разобрать не удалось";
         }
     }
     render(StatusCode::OK, &page)
+}
+
+/// By whom documents of a profile may be signed.
+async fn trust(exchange: &Exchange, profile: &Profile) -> Result<Arc<TrustStore>, Refusal> {
+    let common = exchange.trust().await?;
+    if *profile != Profile::Receipt {
+        return Ok(common);
+    }
+    // Whoever holds our key needs nobody to vouch for our own receipts.
+    let own = exchange.signer().certificate_der().to_vec();
+    TrustStore::new(&[own]).map(Arc::new).map_err(|_| RefusalCode::Internal.into())
+}
+
+/// A moment as forms have it, in UTC: a day, or a day and a time.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let time = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"];
+    let mut time = time.iter().filter_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let time = time.next().or_else(|| day().map(|day| day.and_time(NaiveTime::MIN)));
+    time.map(|time| time.and_utc())
 }
 
 /// Reads the fields of the form.
@@ -145,6 +170,7 @@ async fn read(form: Result<Multipart, MultipartRejection>) -> Result<Sent, &'sta
         match field.name() {
             Some("profile") => sent.profile = field.text().await.map_err(|_| BROKEN)?,
             Some("operation") => sent.operation = field.text().await.map_err(|_| BROKEN)?,
+            Some("at") => sent.at = field.text().await.map_err(|_| BROKEN)?,
             Some("file") => {
                 sent.file = field.file_name().unwrap_or_default().to_owned();
                 sent.document = field.bytes().await.map_err(|_| BROKEN)?.to_vec();
@@ -155,11 +181,12 @@ async fn read(form: Result<Multipart, MultipartRejection>) -> Result<Sent, &'sta
     Ok(sent)
 }
 
-fn shown(told: Explanation) -> Told {
+fn shown(profile: &Profile, told: Explanation) -> Told {
+    let described = |refusal: &Refusal| profile.line(refusal);
     let stage = |stage: crate::exchange::workshop::Stage| Shown {
         title: stage.title,
         passed: stage.refusal.is_none(),
-        refusal: stage.refusal.as_ref().map(described).unwrap_or_default(),
+        refusal: stage.refusal.as_ref().map(&described).unwrap_or_default(),
         lines: stage.lines,
         octets: stage.octets.map(|octets| {
             let text = String::from_utf8_lossy(&octets[..octets.len().min(SHOWN)]).into_owned();
@@ -168,18 +195,10 @@ fn shown(told: Explanation) -> Told {
     };
     Told {
         accepted: told.refusal.is_none(),
-        verdict: told.refusal.as_ref().map(described).unwrap_or_default(),
+        verdict: told.refusal.as_ref().map(&described).unwrap_or_default(),
         hints: told.hints,
         stages: told.stages.into_iter().map(stage).collect(),
     }
-}
-
-/// A refusal in one line.
-fn described(refusal: &Refusal) -> String {
-    let detail = refusal.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-    let at = |place: Place| format!(", строка {}, столбец {}", place.line, place.column);
-    let place = refusal.place.map(at).unwrap_or_default();
-    format!("{}{detail}{place}. Код {}", refusal.code.text(), refusal.code.as_str())
 }
 
 fn render(status: StatusCode, page: &SignaturePage) -> Response {

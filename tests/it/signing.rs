@@ -5,10 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use chrono::TimeDelta;
+use kontingent::trust::authority::{Authority, KeyKind, Request, Usage, Validity};
 use kontingent::trust::gost;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 use crate::interop::python;
 use crate::signature::verify;
+use crate::stack::now;
 
 const DOCUMENT: &str = "<p:Order xmlns:p=\"urn:example:order\" xmlns:unused=\"urn:unused\" Id=\"order\" b='2' a=\"1\">\n\
     <p:Text>Ёлка &gt; &amp; ]]&gt; \t</p:Text><p:Empty/><p:Sum><![CDATA[<7>]]></p:Sum>\n</p:Order>";
@@ -284,4 +289,64 @@ fn keys_come_from_pkcs_12_and_from_a_token_as_well() {
         );
     }
     bench.accepted("enveloped", &["pkcs12.xml", "token-rsa.xml", "token-pss.xml", "token-ec.xml"]);
+}
+
+#[test]
+fn certificates_of_authorities_on_the_way_go_along_and_a_key_that_verify_refuses_signs_nothing() {
+    let bench = Bench::new();
+    let random = &mut StdRng::seed_from_u64(31);
+    let at = now();
+    let validity = Validity { from: at - TimeDelta::days(1), to: at + TimeDelta::days(100) };
+    let root = Authority::create("Корень", validity, random).unwrap();
+    let middle = root.intermediate("Промежуточный", validity, random).unwrap();
+    let pem = |authority: &Authority| authority.issued().certificate_pem().unwrap();
+    fs::write(bench.path("trust/root.crt"), pem(&root)).unwrap();
+    for (name, key) in [("leaf", KeyKind::P256), ("weak", KeyKind::Rsa(1024))] {
+        let request = Request { name, key, validity, usage: Usage::Signature };
+        let issued = middle.issue(&request, random).unwrap();
+        let chain = [issued.certificate_pem().unwrap(), pem(&middle), pem(&root)].concat();
+        fs::write(bench.path(&format!("{name}.pem")), chain).unwrap();
+        fs::write(bench.path(&format!("{name}.key")), issued.key_pem().unwrap()).unwrap();
+    }
+    bench.sign("chain.xml", "--key leaf.key --certificate leaf.pem");
+    let export = "pkcs12 -export -inkey leaf.key -in leaf.pem -passout pass:1234 -out leaf.p12";
+    bench.good("openssl", export);
+    bench.sign("pkcs12.xml", "--pkcs12 leaf.p12 --password-file pin");
+    bench.accepted("enveloped", &["chain.xml", "pkcs12.xml"]);
+    let signed = fs::read_to_string(bench.path("chain.xml")).unwrap();
+    // The root is what whoever verifies has already.
+    assert_eq!(signed.matches("<ds:X509Certificate>").count(), 2);
+    let weak = "signature sign order.xml --profile enveloped --output weak.xml --key weak.key \
+        --certificate weak.pem";
+    let refused = bench.run(env!("CARGO_BIN_EXE_kontingent"), weak);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("1024"));
+    assert!(!refused.status.success() && !bench.path("weak.xml").exists());
+}
+
+#[test]
+fn the_octets_of_an_element_are_those_that_its_signature_hashes_in_each_form() {
+    let bench = Bench::new();
+    bench.sign("signed.xml", &fixture("supplier-3"));
+    let transform = |file: &str, options: &str| {
+        let command = format!("signature transform {file} --stage c14n {options}");
+        bench.good(env!("CARGO_BIN_EXE_kontingent"), &command)
+    };
+    // Without the signature the signed document is the one that was signed.
+    assert_eq!(transform("signed.xml", "--enveloped"), transform("order.xml", ""));
+    assert_ne!(transform("signed.xml", ""), transform("order.xml", ""));
+    fs::write(bench.path("in.xml"), "<a xmlns:x='urn:x' xml:lang='ru'><b Id='b'><c/></b></a>")
+        .unwrap();
+    assert_eq!(transform("in.xml", "--id b"), b"<b Id=\"b\"><c></c></b>");
+    for method in ["inclusive", "inclusive11"] {
+        assert_eq!(
+            transform("in.xml", &format!("--id b --method {method}")),
+            b"<b xmlns:x=\"urn:x\" Id=\"b\" xml:lang=\"ru\"><c></c></b>"
+        );
+    }
+    assert_eq!(
+        transform("in.xml", "--id b --prefixes x"),
+        b"<b xmlns:x=\"urn:x\" Id=\"b\"><c></c></b>"
+    );
+    let none = "signature transform in.xml --id none";
+    assert!(!bench.run(env!("CARGO_BIN_EXE_kontingent"), none).status.success());
 }

@@ -7,8 +7,11 @@ use std::fs;
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use kontingent::codec::xml::Limits;
 use kontingent::codec::xmldsig::{Envelope, EnvelopedSignature, verify_bytes};
-use kontingent::exchange::expiry;
+use kontingent::exchange::admin::Admin;
+use kontingent::exchange::expiry::{self, Dated};
+use kontingent::model::clock::Clock;
 use kontingent::trust::authority::{Authority, Issued, KeyKind, Request, Usage, Validity};
+use kontingent::trust::certificate::Facts;
 use kontingent::trust::crl::{Crls, Stale};
 use kontingent::trust::folder::{Folder, Watched};
 use kontingent::trust::{Signer, TrustStore};
@@ -20,7 +23,7 @@ use openssl::x509::{X509, X509CrlBuilder, X509Extension, X509RevokedBuilder};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::stack::{Flavour, Stack};
+use crate::stack::{Flavour, Stack, now};
 
 fn day(year: i32, month: u32) -> DateTime<Utc> {
     Utc.with_ymd_and_hms(year, month, 1, 0, 0, 0).unwrap()
@@ -206,5 +209,64 @@ async fn each_threshold_before_a_certificate_ends_warns_once() {
         }
     }
     assert_eq!(told, [60, 30, 14, 7, 1, 0]);
+    stack.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_successor_that_will_be_accepted_quiets_the_warning_of_a_certificate_that_ends() {
+    let stack = Stack::start(Flavour::Embedded).await;
+    let random = &mut StdRng::seed_from_u64(12);
+    let supplier = &stack.suppliers[2];
+    let (owner, end) = (supplier.mnemonic.as_str(), now() + TimeDelta::days(120));
+    let admin = Admin::new(stack.exchange.db().clone(), Clock::System, "test".to_owned());
+    let stranger = Authority::create("Stranger", validity(2025, 2045), random).unwrap();
+    let mut issue = |authority: &Authority, name: &str, to| {
+        let validity = Validity { from: now() - TimeDelta::hours(1), to };
+        let request = Request { name, key: KeyKind::P256, validity, usage: Usage::Signature };
+        let issued = authority.issue(&request, random).unwrap();
+        Facts::read(&issued.certificate_der().unwrap()).unwrap()
+    };
+    admin.withdraw_certificate(&supplier.certificate.sha256).await.unwrap();
+    admin.add_certificate(owner, &issue(&stack.authority, "Первый", end)).await.unwrap();
+    let now = end - TimeDelta::days(20);
+    let mut warned = BTreeMap::new();
+    let told = async |warned: &mut BTreeMap<String, i64>, now| -> Vec<bool> {
+        let warnings = expiry::look(&stack.exchange, now, warned).await;
+        let ours = warnings.iter().filter(|warning| warning.owner == owner);
+        ours.map(|warning| warning.succeeded).collect()
+    };
+    // Nobody whom we trust issued it: it would be refused, however long it lasts.
+    let useless = issue(&stranger, "Чужой", end + TimeDelta::days(900));
+    admin.add_certificate(owner, &useless).await.unwrap();
+    assert_eq!(told(&mut warned, now).await, [false]);
+    let good = issue(&stack.authority, "Преемник", end + TimeDelta::days(100));
+    admin.add_certificate(owner, &good).await.unwrap();
+    assert_eq!(told(&mut warned, now).await, [true]);
+    assert!(told(&mut warned, end - TimeDelta::hours(30)).await.is_empty());
+    admin.withdraw_certificate(&good.sha256).await.unwrap();
+    assert_eq!(told(&mut warned, end - TimeDelta::hours(30)).await, [false]);
+    // Files that the configuration names are watched with all others.
+    stack.exchange.watch(Dated::of("tls", owner, &useless));
+    assert_eq!(told(&mut warned, useless.not_after - TimeDelta::days(3)).await.len(), 3);
+    stack.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_could_never_sign_is_not_registered() {
+    let stack = Stack::start(Flavour::Embedded).await;
+    let random = &mut StdRng::seed_from_u64(13);
+    let admin = Admin::new(stack.exchange.db().clone(), Clock::System, "test".to_owned());
+    let owner = stack.suppliers[0].mnemonic.as_str();
+    for (key, usage, why) in [
+        (KeyKind::Rsa(1024), Usage::Signature, "1024"),
+        (KeyKind::P256, Usage::Encipherment, "keyUsage"),
+    ] {
+        let validity = validity(2026, 2028);
+        let request = Request { name: "Негодный", key, validity, usage };
+        let issued = stack.authority.issue(&request, random).unwrap();
+        let facts = Facts::read(&issued.certificate_der().unwrap()).unwrap();
+        let refused = admin.add_certificate(owner, &facts).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
     stack.end().await;
 }

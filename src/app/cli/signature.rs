@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
 
 use crate::codec::xmldsig::SignatureAlgorithm;
@@ -13,7 +13,7 @@ use crate::exchange::workshop::Profile;
 pub enum Signature {
     /// Judge signed documents: one JSON object a file; exit status 0 only if all are accepted.
     Verify {
-        /// Signed documents.
+        /// Signed documents; `-` is standard input.
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// What they are judged by.
@@ -22,7 +22,7 @@ pub enum Signature {
     },
     /// Tell every stage of checking one document, in Russian.
     Explain {
-        /// The signed document.
+        /// The signed document; `-` is standard input.
         file: PathBuf,
         /// What it is judged by.
         #[command(flatten)]
@@ -55,13 +55,25 @@ pub enum Signature {
         #[arg(long)]
         output: Option<PathBuf>,
     },
-    /// Write the exact octets that would be hashed of the document element.
+    /// Write the exact octets that would be hashed of an element.
     Transform {
-        /// The document.
+        /// The document; `-` is standard input.
         file: PathBuf,
-        /// Exclusive canonicalisation only, or the transform of SMEV after it.
+        /// Canonicalisation only, or the transform of SMEV after it.
         #[arg(long, default_value = "smev", value_parser = ["c14n", "smev"])]
         stage: String,
+        /// Canonicalisation: exclusive, or inclusive 1.0 or 1.1.
+        #[arg(long, default_value = "exclusive", value_parser = ["exclusive", "inclusive", "inclusive11"])]
+        method: String,
+        /// `PrefixList` of exclusive canonicalisation, separated by blanks; `#default` too.
+        #[arg(long)]
+        prefixes: Option<String>,
+        /// `Id` of the element; the root by default.
+        #[arg(long)]
+        id: Option<String>,
+        /// Leave out the signatures that are its children, as `enveloped-signature` does.
+        #[arg(long)]
+        enveloped: bool,
     },
 }
 
@@ -73,6 +85,16 @@ fn algorithm(name: &str) -> Result<SignatureAlgorithm, String> {
         "rsa-pss-sha512" => Ok(SignatureAlgorithm::RsaPssSha512),
         _ => Err("rsa-sha256, rsa-sha512, rsa-pss-sha256, rsa-pss-sha512".to_owned()),
     }
+}
+
+/// An instant with its offset, or a day.
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    let day = || {
+        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+        Some(day.and_time(NaiveTime::MIN).and_utc())
+    };
+    let instant = DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc());
+    instant.or_else(day).ok_or_else(|| "2026-12-01 или 2026-12-01T09:00:00+03:00".to_owned())
 }
 
 /// Where the key of a signature is: PEM files, a PKCS#12 file, or a token.
@@ -113,8 +135,9 @@ pub struct JudgeBy {
     /// Lists of revoked certificates, PEM or DER; those in the folder count too.
     #[arg(long)]
     pub crl: Vec<PathBuf>,
-    /// As of when certificates are judged; now by default.
-    #[arg(long)]
+    /// As of when certificates are judged: `2026-12-01T09:00:00Z`, or a day, whose beginning in UTC
+    /// counts; now by default.
+    #[arg(long, value_parser = moment)]
     pub at: Option<DateTime<Utc>>,
     /// Also take algorithms that have been withdrawn: GOST R 34.10-2001.
     #[arg(long)]

@@ -84,7 +84,7 @@ pub struct Plan {
     /// Files inside.
     pub attachments: Vec<Attachment>,
     /// What the message itself does wrong, told only when its signatures are right.
-    pub flaw: Option<RefusalCode>,
+    pub flaw: Option<Refusal>,
 }
 
 /// A message of the SMEV 3 exchange, 1.1 to 1.3: a request to it or its answer.
@@ -245,14 +245,14 @@ impl Spot {
         &self,
         document: &[u8],
         recipe: &Recipe,
-        certificate_der: &[u8],
+        certificates: &[Vec<u8>],
         sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
     ) -> Result<Vec<u8>, SignError<E>> {
         let (signed, holder) = (names(&self.signed), names(&self.holder));
         let place = Detached { signed: &signed, holder: &holder };
         let token = self.tokens.as_ref().and_then(|tokens| tokens.first());
         let key_info =
-            token.map_or(KeyInfo::Certificate(certificate_der), |(id, _)| KeyInfo::Token(id));
+            token.map_or(KeyInfo::Certificates(certificates), |(id, _)| KeyInfo::Token(id));
         sign_detached(document, place, self.placement(), recipe, key_info, sign)
     }
 
@@ -319,7 +319,10 @@ fn of_token(tokens: &[(String, Vec<u8>)], id: &str) -> Result<Vec<u8>, Refusal> 
     match (found.next(), found.next()) {
         (Some((_, certificate)), None) => Ok(certificate.clone()),
         (Some(_), Some(_)) => Err(RefusalCode::SigDuplicateId.into()),
-        (None, _) => Err(RefusalCode::SigKeyInfo.into()),
+        (None, _) => {
+            let what = "токена с Id, на который ссылается KeyInfo, в заголовке нет";
+            Err(Refusal::new(RefusalCode::SigKeyInfo).detail(what))
+        }
     }
 }
 

@@ -37,8 +37,17 @@ const SKEW: TimeDelta = TimeDelta::seconds(60);
 pub(super) fn plan(root: &Node, at: DateTime<Utc>) -> Result<Plan, Refusal> {
     operation(root)?;
     let header = root.child(soap::ENVELOPE, "Header").ok_or(RefusalCode::SigMissing)?;
-    judge_timestamp(security(header)?, at)?;
-    undated(root)
+    let stamp = judge_timestamp(security(header)?, at)?;
+    let mut plan = undated(root)?;
+    if let Some(stamp) = stamp {
+        // The one reference there may be is to the body: whoever forwards the message could renew it.
+        let refusal = Refusal::new(RefusalCode::SigCoverage).at(stamp.place);
+        plan.flaw = Some(
+            refusal
+                .detail("wsu:Timestamp не подписан: в СМЭВ 2 подписывают soap:Body, уберите его"),
+        );
+    }
+    Ok(plan)
 }
 
 /// The same whenever the message was sent.
@@ -198,7 +207,8 @@ fn security(header: &Node) -> Result<&Node, Refusal> {
 fn tokens(security: &Node) -> Result<Vec<(String, Vec<u8>)>, Refusal> {
     let mut tokens = Vec::new();
     for node in security.children.iter().filter(|node| node.is(WSSE, "BinarySecurityToken")) {
-        let wrong = || Refusal::new(RefusalCode::SigKeyInfo).at(node.place);
+        let what = "wsse:BinarySecurityToken должен быть X509v3 в Base64Binary и иметь wsu:Id";
+        let wrong = || Refusal::new(RefusalCode::SigKeyInfo).at(node.place).detail(what);
         let encoding = node.attribute("EncodingType").unwrap_or(BASE64);
         if node.attribute("ValueType") != Some(X509_TOKEN) || encoding != BASE64 {
             return Err(wrong());
@@ -211,12 +221,14 @@ fn tokens(security: &Node) -> Result<Vec<(String, Vec<u8>)>, Refusal> {
     Ok(tokens)
 }
 
-/// Judges a `wsu:Timestamp`, which messages of SMEV need not have.
-fn judge_timestamp(security: &Node, at: DateTime<Utc>) -> Result<(), Refusal> {
+/// Judges a `wsu:Timestamp`, which messages of SMEV need not have; gives it.
+fn judge_timestamp(security: &Node, at: DateTime<Utc>) -> Result<Option<&Node>, Refusal> {
     let mut stamps = security.children.iter().filter(|node| node.is(WSU, "Timestamp"));
-    let (Some(stamp), more) = (stamps.next(), stamps.next()) else { return Ok(()) };
+    let (Some(stamp), more) = (stamps.next(), stamps.next()) else { return Ok(None) };
     if let Some(more) = more {
-        return Err(Refusal::new(RefusalCode::SigStructure).at(more.place));
+        return Err(Refusal::new(RefusalCode::SigStructure)
+            .at(more.place)
+            .detail("два wsu:Timestamp"));
     }
     let expired = || Refusal::new(RefusalCode::MessageExpired).at(stamp.place);
     let time = |name| {
@@ -229,7 +241,7 @@ fn judge_timestamp(security: &Node, at: DateTime<Utc>) -> Result<(), Refusal> {
         && created <= at + SKEW
         && at <= expires
         && expires - created <= MAX_LIFE;
-    if alive { Ok(()) } else { Err(expired()) }
+    if alive { Ok(Some(stamp)) } else { Err(expired()) }
 }
 
 /// The signature inside `AppData`, wherever the operation has it.

@@ -114,10 +114,11 @@ fn sent(
 ) -> Result<(), Refusal> {
     let Some(data) = around.child(&version.types, data) else { return Ok(()) };
     personal(plan, &below(path, data), data, version);
-    let id = data.child(&version.types, "MessageID").map(|id| id.text.as_str());
-    let right = id.and_then(parse_uuid).is_some_and(|id| id.get_version_num() == 1);
+    let id = data.child(&version.types, "MessageID");
+    let right = id.and_then(|id| parse_uuid(&id.text)).is_some_and(|id| id.get_version_num() == 1);
     if !right {
-        plan.flaw = Some(RefusalCode::MessageId);
+        let place = id.map_or(data.place, |id| id.place);
+        plan.flaw = Some(Refusal::new(RefusalCode::MessageId).at(place));
     }
     attachments(plan, around, data, version)
 }
@@ -155,7 +156,8 @@ fn personal(plan: &mut Plan, path: &Path, data: &Node, version: &Version) {
     let content = data.child(&version.basic, "MessagePrimaryContent");
     if content.is_some_and(|content| content.children.len() > 1 || !content.text.trim().is_empty())
     {
-        plan.flaw = Some(RefusalCode::SigCoverage);
+        let what = "под ЭП-СП в MessagePrimaryContent должен быть ровно один элемент: подписан только первый";
+        plan.flaw = Some(Refusal::new(RefusalCode::SigCoverage).at(data.place).detail(what));
     }
     let signed = match content {
         Some(content) => match content.children.first() {

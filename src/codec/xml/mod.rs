@@ -93,6 +93,13 @@ impl Limits {
 #[error(transparent)]
 pub struct XmlError(Box<Refusal>);
 
+impl XmlError {
+    /// Says what exactly is wrong.
+    fn detail(self, what: &str) -> Self {
+        Self(Box::new(self.0.detail(what)))
+    }
+}
+
 impl From<Refusal> for XmlError {
     fn from(refusal: Refusal) -> Self {
         Self(Box::new(refusal))

@@ -284,7 +284,13 @@ impl Core {
                 || bytes > self.limits.namespace_bytes
                 || !may_declare(prefix, uri)
             {
-                return Err(self.error(RefusalCode::XmlNs, attr.name.start));
+                let error = self.error(RefusalCode::XmlNs, attr.name.start);
+                return Err(if uri.is_empty() || begins_with_scheme(uri) {
+                    error
+                } else {
+                    error
+                        .detail("имя пространства имён относительное, а должно начинаться со схемы")
+                });
             }
             let (prefix, uri) = (prefix.to_owned(), uri.to_owned());
             self.bind(&prefix, &uri);

@@ -81,6 +81,21 @@ impl SignatureAlgorithm {
         uri_of(&SIGNATURES, self)
     }
 
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RsaSha256 => "RSA-SHA256",
+            Self::RsaSha512 => "RSA-SHA512",
+            Self::RsaPssSha256 => "RSA-PSS-SHA256",
+            Self::RsaPssSha512 => "RSA-PSS-SHA512",
+            Self::EcdsaSha256 => "ECDSA-SHA256",
+            Self::EcdsaSha384 => "ECDSA-SHA384",
+            Self::Gost256 => "ГОСТ Р 34.10-2012 256 бит",
+            Self::Gost512 => "ГОСТ Р 34.10-2012 512 бит",
+            Self::Gost2001 => "ГОСТ Р 34.10-2001",
+        }
+    }
+
     /// The algorithm of an identifier.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use super::grammar::Grammar;
 use super::ids::Ids;
-use super::parsed::Parsed;
+use super::parsed::{Parsed, has_token};
 use super::{DSIG, EnvelopedSignature, Profile};
 use crate::codec::c14n::{Inherited, Sink};
 use crate::codec::digest::{Digest, DigestAlgorithm};
@@ -81,7 +81,7 @@ pub fn verify_detached(
 ) -> Result<EnvelopedSignature, Refusal> {
     let (parsed, (enveloped, form)) = found(document, place, placement, limits)?;
     if parsed.token.is_some() {
-        return Err(RefusalCode::SigKeyInfo.into());
+        return Err(has_token());
     }
     let leave_out = enveloped.then_some(place.holder);
     let digest = digest_of(document, place.signed, leave_out, limits, parsed.digest, &form)?;
@@ -97,7 +97,11 @@ pub fn verify_with_token(
     limits: Limits,
 ) -> Result<(EnvelopedSignature, String), Refusal> {
     let (mut parsed, (enveloped, form)) = found(document, place, placement, limits)?;
-    let token = parsed.token.take().ok_or(RefusalCode::SigKeyInfo)?;
+    let token = parsed.token.take().ok_or_else(|| {
+        let what =
+            "нужна wsse:SecurityTokenReference на wsse:BinarySecurityToken того же заголовка";
+        Refusal::new(RefusalCode::SigKeyInfo).detail(what)
+    })?;
     let leave_out = enveloped.then_some(place.holder);
     let digest = digest_of(document, place.signed, leave_out, limits, parsed.digest, &form)?;
     let profile = Profile { digest: parsed.digest, form, document: false };
@@ -179,11 +183,17 @@ fn signed_ids(
         match event {
             Event::Start(start) if path.is(place.signed) => {
                 if found.is_some() {
-                    return Err(Refusal::new(RefusalCode::SigWrapping).at(start.place()));
+                    let what = "элемент, который должен быть подписан, стоит в сообщении дважды";
+                    return Err(Refusal::new(RefusalCode::SigWrapping)
+                        .at(start.place())
+                        .detail(what));
                 }
                 found = Some(Ids::with(start, placement.id_namespace)?);
             }
-            Event::Eof => return found.ok_or_else(|| RefusalCode::SigCoverage.into()),
+            Event::Eof => {
+                let what = "в сообщении нет элемента, который должен быть подписан";
+                return found.ok_or_else(|| Refusal::new(RefusalCode::SigCoverage).detail(what));
+            }
             _ => {}
         }
     }
@@ -202,6 +212,8 @@ fn signature(
     let mut inherited = Inherited::default();
     let mut parsed = None;
     let mut elsewhere = false;
+    // The first holder is there, and nothing is in it.
+    let mut empty = false;
     loop {
         let (event, at) = reader.step()?;
         path.event(&event);
@@ -212,7 +224,8 @@ fn signature(
                 if placement.shared {
                     continue;
                 }
-                return Err(Refusal::new(RefusalCode::SigStructure).at(at.place()));
+                let what = "рядом с ds:Signature стоит текст";
+                return Err(Refusal::new(RefusalCode::SigStructure).at(at.place()).detail(what));
             }
             Event::Eof => break,
             _ => continue,
@@ -221,19 +234,29 @@ fn signature(
             ids.see(start)?;
         }
         let held = path.is_child_of(place.holder);
+        empty = path.is(place.holder) || (empty && !held);
         let signature = start.is(DSIG, "Signature");
         if signature && held && parsed.is_none() {
             parsed = Some(Grammar::read(&mut reader, &mut ids, &inherited)?);
             path.ended = true;
         } else if held && (signature || !placement.shared) {
-            return Err(Refusal::new(RefusalCode::SigStructure).at(start.place()));
+            let what = "рядом с ds:Signature стоит ещё элемент";
+            return Err(Refusal::new(RefusalCode::SigStructure).at(start.place()).detail(what));
         } else if signature {
             // Inside the signed content it is that content's own affair.
             elsewhere |= !path.within(place.signed);
         }
     }
-    let missing = if elsewhere { RefusalCode::SigWrapping } else { RefusalCode::SigMissing };
-    let parsed = parsed.ok_or(missing)?;
+    let missing = || match (elsewhere, empty) {
+        // Nobody moved a signature away from a place that was left blank.
+        (_, true) => Refusal::new(RefusalCode::SigMissing).detail("элемент подписи пуст"),
+        (true, _) => {
+            let what = "ds:Signature есть, но не на своём месте";
+            Refusal::new(RefusalCode::SigWrapping).detail(what)
+        }
+        _ => RefusalCode::SigMissing.into(),
+    };
+    let parsed = parsed.ok_or_else(missing)?;
     ids.judge(&parsed.uri, placement.whole)?;
     Ok(parsed)
 }

@@ -7,7 +7,7 @@ use memchr::{memchr, memmem};
 use super::algorithm::{SMEV, digest_from_uri};
 use super::grammar::Grammar;
 use super::ids::Ids;
-use super::parsed::Parsed;
+use super::parsed::{Parsed, has_token};
 use super::{DSIG, DigestAlgorithm, EnvelopedSignature};
 use crate::codec::c14n::{Inherited, write_instruction};
 use crate::codec::digest::Digest;
@@ -172,7 +172,11 @@ impl Pass {
             // What follows the signature may be what it really signs.
             self.ids.see(start)?;
             let code = self.ids.judge(&signature.uri, true).err();
-            return Err(place(code.unwrap_or(RefusalCode::SigStructure)));
+            let Some(code) = code else {
+                let what = "после ds:Signature стоит ещё элемент: подпись должна быть последней";
+                return Err(place(RefusalCode::SigStructure).detail(what));
+            };
+            return Err(place(code));
         }
         if start.depth() == 1 {
             self.root = Root::Open;
@@ -195,7 +199,9 @@ impl Pass {
         }
         let foreign = start.attributes().any(|a| !a.prefix.is_empty() || a.local != "Id");
         if foreign || self.signature.is_some() {
-            return Err(place(RefusalCode::SigStructure));
+            let second = "в корне больше одной ds:Signature";
+            let what = if foreign { "у ds:Signature лишний атрибут" } else { second };
+            return Err(place(RefusalCode::SigStructure).detail(what));
         }
         Ok(false)
     }
@@ -204,7 +210,8 @@ impl Pass {
     fn text(&self, text: &str, at: At<'_>) -> Result<bool, Refusal> {
         let over = self.signature.is_some() && self.envelope.signature_last;
         if over && !text.bytes().all(|byte| byte.is_ascii_whitespace()) {
-            return Err(Refusal::new(RefusalCode::SigStructure).at(at.place()));
+            let what = "после ds:Signature стоит текст";
+            return Err(Refusal::new(RefusalCode::SigStructure).at(at.place()).detail(what));
         }
         Ok(true)
     }
@@ -228,18 +235,30 @@ impl Pass {
 
     fn verdict(self, profile: &Profile) -> Result<Outcome, Refusal> {
         let Some(parsed) = self.signature else {
-            return Err(self.elsewhere.unwrap_or(RefusalCode::SigMissing).into());
+            let code = self.elsewhere.unwrap_or(RefusalCode::SigMissing);
+            return Err(match code {
+                RefusalCode::SigStructure => {
+                    let what = "Signature в корне не из пространства имён XMLDSig";
+                    Refusal::new(code).detail(what)
+                }
+                RefusalCode::SigWrapping => {
+                    Refusal::new(code).detail("ds:Signature стоит не прямо в корне документа")
+                }
+                _ => code.into(),
+            });
         };
         self.ids.judge(&parsed.uri, true)?;
         if self.elsewhere == Some(RefusalCode::SigWrapping) {
-            return Err(RefusalCode::SigStructure.into());
+            let what = "кроме подписи в корне есть ещё ds:Signature глубже";
+            return Err(Refusal::new(RefusalCode::SigStructure).detail(what));
         }
         let (enveloped, form) = parsed.form()?;
         if !enveloped {
-            return Err(RefusalCode::SigTransform.into());
+            let what = "среди преобразований нет enveloped-signature";
+            return Err(Refusal::new(RefusalCode::SigTransform).detail(what));
         }
         if parsed.token.is_some() {
-            return Err(RefusalCode::SigKeyInfo.into());
+            return Err(has_token());
         }
         let document = if self.beside_root { parsed.uri.is_empty() } else { profile.document };
         let needed = Profile { digest: parsed.digest, form, document };

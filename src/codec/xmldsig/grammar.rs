@@ -8,12 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use super::algorithm::{
     ENVELOPED, EXCLUSIVE, INCLUSIVE, INCLUSIVE_11, SMEV, SignatureAlgorithm, digest_from_uri,
 };
+use super::child::{Child, Fault, INCLUSIVE_NAMESPACES, TOKEN_LINK, TOKEN_REFERENCE, known_name};
 use super::ids::{Ids, identifies};
 use super::parsed::{Parsed, Transform};
-use super::{DSIG, DigestAlgorithm, WSSE};
+use super::{DSIG, DigestAlgorithm};
 use crate::codec::c14n::{Canonicaliser, Inherited, Method};
 use crate::codec::form::{Form, octets_within};
-use crate::codec::xml::{Event, Reader, Start};
+use crate::codec::xml::{Event, Reader};
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Most transforms looked at in one reference.
@@ -25,92 +26,9 @@ const MAX_TEXT: usize = 64 << 10;
 /// Longest list of prefixes.
 const MAX_PREFIXES: usize = 16;
 
-/// An element inside a signature.
-struct Child {
-    name: &'static str,
-    attributes: Vec<(String, String)>,
-}
-
-/// The elements of the grammar; `InclusiveNamespaces` is of another namespace.
-const NAMES: [&str; 18] = [
-    "SignedInfo",
-    "CanonicalizationMethod",
-    "SignatureMethod",
-    "Reference",
-    "Transforms",
-    "Transform",
-    "DigestMethod",
-    "DigestValue",
-    "SignatureValue",
-    "KeyInfo",
-    "X509Data",
-    "X509Certificate",
-    "X509IssuerSerial",
-    "X509IssuerName",
-    "X509SerialNumber",
-    "X509SubjectName",
-    "X509SKI",
-    "Object",
-];
-const INCLUSIVE_NAMESPACES: &str = "InclusiveNamespaces";
-/// Namespace of WS-Security, and the elements of it that lead to a certificate.
-const TOKEN_REFERENCE: &str = "SecurityTokenReference";
-const TOKEN_LINK: &str = "wsse:Reference";
 /// The only kind of token there may be.
 const X509_TOKEN: &str =
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v3";
-/// An element that is none of these.
-const FOREIGN: &str = "";
-/// One with a name of these in another namespace, or another name in theirs.
-const LOOKALIKE: &str = "?";
-
-impl Child {
-    /// Takes the value of an attribute out.
-    fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.attributes.iter().position(|(attribute, _)| attribute == name)?;
-        Some(self.attributes.swap_remove(at).1)
-    }
-
-    /// Refuses attributes that were not taken.
-    fn nothing_else(&self) -> Result<(), RefusalCode> {
-        if self.attributes.is_empty() { Ok(()) } else { Err(RefusalCode::SigStructure) }
-    }
-
-    /// Lets an `Id` be there and nothing else.
-    fn only_id(mut self) -> Result<(), RefusalCode> {
-        self.take("Id");
-        self.nothing_else()
-    }
-
-    /// What an element is that should not be where it is: something carried in the signature,
-    /// or the grammar broken.
-    fn misplaced(&self) -> RefusalCode {
-        match self.name {
-            FOREIGN | "Object" => RefusalCode::SigWrapping,
-            _ => RefusalCode::SigStructure,
-        }
-    }
-
-    /// Takes the identifier of an algorithm, the only attribute.
-    fn algorithm(&mut self) -> Result<String, RefusalCode> {
-        let algorithm = self.take("Algorithm").ok_or(RefusalCode::SigStructure)?;
-        self.nothing_else().map(|()| algorithm)
-    }
-}
-
-/// The name of an element of the grammar.
-fn known_name(start: Start<'_>) -> &'static str {
-    let known = NAMES.iter().find(|&&name| name == start.local());
-    match (start.namespace(), known) {
-        (DSIG, Some(name)) => name,
-        (EXCLUSIVE, _) if start.local() == INCLUSIVE_NAMESPACES => INCLUSIVE_NAMESPACES,
-        (WSSE, _) if start.local() == TOKEN_REFERENCE => TOKEN_REFERENCE,
-        (WSSE, _) if start.local() == "Reference" => TOKEN_LINK,
-        (DSIG, None) | (_, Some(_)) => LOOKALIKE,
-        _ => FOREIGN,
-    }
-}
-
 /// Longest name or number in a hint at a certificate, in bytes.
 const MOST_WORDS: usize = 4096;
 
@@ -142,24 +60,6 @@ struct Draft {
     token: Option<String>,
 }
 
-/// A refusal without its place, or one that has it.
-enum Fault {
-    Code(RefusalCode),
-    Placed(Refusal),
-}
-
-impl From<RefusalCode> for Fault {
-    fn from(code: RefusalCode) -> Self {
-        Self::Code(code)
-    }
-}
-
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Placed(refusal)
-    }
-}
-
 impl<R: Read> Grammar<'_, R> {
     /// Reads through the end tag of the signature.
     pub(super) fn read(
@@ -182,6 +82,7 @@ impl<R: Read> Grammar<'_, R> {
         reader.refuse_markup(None);
         result.map_err(|fault| match fault {
             Fault::Code(code) => Refusal::new(code).at(place),
+            Fault::Told(code, what) => Refusal::new(code).at(place).detail(what),
             Fault::Placed(refusal) => refusal,
         })
     }
@@ -196,8 +97,8 @@ impl<R: Read> Grammar<'_, R> {
                 child.only_id()?;
                 self.key_info()?;
             }
-            Some(child) => return Err(child.misplaced().into()),
-            None => return Err(RefusalCode::SigKeyInfo.into()),
+            Some(child) => return Err(child.misplaced()),
+            None => return Err(Fault::key_info("нет ds:KeyInfo с сертификатом подписанта")),
         }
         self.close()?;
         let draft = std::mem::take(&mut self.parsed);
@@ -218,23 +119,37 @@ impl<R: Read> Grammar<'_, R> {
     fn signed_info(&mut self) -> Result<Vec<u8>, Fault> {
         let mut method = self.expect("CanonicalizationMethod")?;
         let algorithm = method.algorithm()?;
-        let method = self.method(&algorithm)?.ok_or(RefusalCode::SigTransform)?;
+        let unknown = || {
+            let what = format!("каноническая форма {} не разрешена", brief(&algorithm));
+            Fault::told(RefusalCode::SigTransform, what)
+        };
+        let method = self.method(&algorithm)?.ok_or_else(unknown)?;
         if method == Method::default() {
             self.wide = None;
         }
         self.own_method = method;
         let mut method = self.expect("SignatureMethod")?;
-        self.parsed.algorithm = Some(SignatureAlgorithm::from_uri(&method.algorithm()?)?);
+        let algorithm = method.algorithm()?;
+        let unknown = |code| Fault::told(code, format!("метод подписи {}", brief(&algorithm)));
+        let known = SignatureAlgorithm::from_uri(&algorithm).map_err(unknown)?;
+        self.parsed.algorithm = Some(known);
         self.close()?;
         match self.child()? {
             Some(child) if child.name == "Reference" => self.reference(child)?,
-            Some(child) => return Err(child.misplaced().into()),
-            None => return Err(RefusalCode::SigReference.into()),
+            Some(child) => return Err(child.misplaced()),
+            None => {
+                let what = "в ds:SignedInfo нет ds:Reference";
+                return Err(Fault::told(RefusalCode::SigReference, what));
+            }
         }
         match self.child()? {
             None => {}
-            Some(child) if child.name == "Reference" => return Err(RefusalCode::SigLimit.into()),
-            Some(child) => return Err(child.misplaced().into()),
+            Some(child) if child.name == "Reference" => {
+                let what =
+                    "ds:Reference должна быть одна: оставьте ссылку на то, что подписывается";
+                return Err(Fault::told(RefusalCode::SigLimit, what));
+            }
+            Some(child) => return Err(child.misplaced()),
         }
         let narrow = self.narrow.take().map(Canonicaliser::into_sink);
         let wide = self.wide.take().map(Canonicaliser::into_sink);
@@ -261,36 +176,46 @@ impl<R: Read> Grammar<'_, R> {
     }
 
     fn reference(&mut self, mut reference: Child) -> Result<(), Fault> {
-        self.parsed.uri = reference.take("URI").ok_or(RefusalCode::SigReference)?;
+        let absent = || Fault::told(RefusalCode::SigReference, "у ds:Reference нет атрибута URI");
+        self.parsed.uri = reference.take("URI").ok_or_else(absent)?;
         reference.take("Id");
         reference.nothing_else()?;
         match self.child()? {
             Some(child) if child.name == "Transforms" => child.nothing_else()?,
             Some(child) if child.name == "DigestMethod" => {
-                return Err(RefusalCode::SigTransform.into());
+                return Err(Fault::told(
+                    RefusalCode::SigTransform,
+                    "в ds:Reference нет ds:Transforms",
+                ));
             }
-            _ => return Err(RefusalCode::SigStructure.into()),
+            _ => return Err(Fault::structure("ds:Reference начинается с ds:Transforms")),
         }
         while let Some(mut child) = self.child()? {
             if child.name != "Transform" {
-                return Err(RefusalCode::SigStructure.into());
+                return Err(child.misplaced());
             }
             let algorithm = child.algorithm()?;
             let transform = match (self.method(&algorithm)?, algorithm.as_str()) {
                 (Some(method), _) => Transform::Canonical(method),
                 (None, ENVELOPED) => Transform::Enveloped,
                 (None, SMEV) => Transform::Smev,
-                _ => return Err(RefusalCode::SigTransform.into()),
+                _ => {
+                    let what = format!("преобразование {} не разрешено", brief(&algorithm));
+                    return Err(Fault::told(RefusalCode::SigTransform, what));
+                }
             };
             if self.parsed.transforms.len() >= MAX_TRANSFORMS {
-                return Err(RefusalCode::SigLimit.into());
+                let what = format!("преобразований больше {MAX_TRANSFORMS}");
+                return Err(Fault::told(RefusalCode::SigLimit, what));
             }
             if matches!(transform, Transform::Enveloped | Transform::Smev) {
                 self.close()?;
             }
             self.parsed.transforms.push(transform);
         }
-        self.parsed.digest = digest_from_uri(&self.expect("DigestMethod")?.algorithm()?)?;
+        let algorithm = self.expect("DigestMethod")?.algorithm()?;
+        let unknown = |code| Fault::told(code, format!("хэш {}", brief(&algorithm)));
+        self.parsed.digest = digest_from_uri(&algorithm).map_err(unknown)?;
         self.close()?;
         self.expect("DigestValue")?.nothing_else()?;
         self.parsed.digest_value = self.base64()?;
@@ -301,7 +226,7 @@ impl<R: Read> Grammar<'_, R> {
     fn prefixes(&mut self) -> Result<Vec<String>, Fault> {
         let Some(mut child) = self.child()? else { return Ok(Vec::new()) };
         if child.name != INCLUSIVE_NAMESPACES {
-            return Err(RefusalCode::SigStructure.into());
+            return Err(child.misplaced());
         }
         let list = child.take("PrefixList").unwrap_or_default();
         child.nothing_else()?;
@@ -312,7 +237,8 @@ impl<R: Read> Grammar<'_, R> {
             .map(|prefix| if prefix == "#default" { "" } else { prefix }.to_owned())
             .collect();
         if prefixes.len() > MAX_PREFIXES {
-            return Err(RefusalCode::SigLimit.into());
+            let what = format!("в PrefixList больше {MAX_PREFIXES} префиксов");
+            return Err(Fault::told(RefusalCode::SigLimit, what));
         }
         Ok(prefixes)
     }
@@ -321,7 +247,9 @@ impl<R: Read> Grammar<'_, R> {
         match self.child()? {
             Some(child) if child.name == "X509Data" && child.attributes.is_empty() => {}
             Some(child) if child.name == TOKEN_REFERENCE => return self.token_reference(),
-            _ => return Err(RefusalCode::SigKeyInfo.into()),
+            _ => {
+                return Err(Fault::key_info("в ds:KeyInfo нет ни ds:X509Data, ни ссылки на токен"));
+            }
         }
         while let Some(child) = self.child()? {
             match child.name {
@@ -329,6 +257,10 @@ impl<R: Read> Grammar<'_, R> {
                     child.nothing_else()?;
                     let certificate = self.base64()?;
                     self.parsed.certificates.push(certificate);
+                }
+                "X509Certificate" => {
+                    let what = format!("сертификатов больше {MAX_CERTIFICATES}");
+                    return Err(Fault::key_info(what));
                 }
                 // Hints at the certificate that is there; nothing is taken from them.
                 "X509SubjectName" | "X509SKI" => {
@@ -340,19 +272,26 @@ impl<R: Read> Grammar<'_, R> {
                     while let Some(inner) = self.child()? {
                         let known = matches!(inner.name, "X509IssuerName" | "X509SerialNumber");
                         if !known {
-                            return Err(inner.misplaced().into());
+                            return Err(inner.misplaced());
                         }
                         inner.nothing_else()?;
                         self.words()?;
                     }
                 }
-                _ => return Err(RefusalCode::SigKeyInfo.into()),
+                _ => {
+                    return Err(Fault::key_info(
+                        "в ds:X509Data элемент, которого там быть не может",
+                    ));
+                }
             }
         }
-        if self.parsed.certificates.is_empty() || self.child()?.is_some() {
-            return Err(RefusalCode::SigKeyInfo.into());
+        if self.parsed.certificates.is_empty() {
+            return Err(Fault::key_info("в ds:X509Data нет ds:X509Certificate"));
         }
-        Ok(())
+        match self.child()? {
+            None => Ok(()),
+            Some(_) => Err(Fault::key_info("в ds:KeyInfo кроме ds:X509Data не должно быть ничего")),
+        }
     }
 
     /// Reads the link to a security token in the same header, and the ends of its elements.
@@ -363,9 +302,10 @@ impl<R: Read> Grammar<'_, R> {
                 let uri = link.take("URI").unwrap_or_default();
                 link.nothing_else()?;
                 let id = uri.strip_prefix('#').filter(|id| !id.is_empty() && kind == X509_TOKEN);
-                self.parsed.token = Some(id.ok_or(RefusalCode::SigKeyInfo)?.to_owned());
+                let wrong = || Fault::key_info("wsse:Reference не ведёт к токену X509v3");
+                self.parsed.token = Some(id.ok_or_else(wrong)?.to_owned());
             }
-            _ => return Err(RefusalCode::SigKeyInfo.into()),
+            _ => return Err(Fault::key_info("в wsse:SecurityTokenReference нет wsse:Reference")),
         }
         for _ in 0..3 {
             self.close()?;
@@ -396,14 +336,16 @@ impl<R: Read> Grammar<'_, R> {
             match self.event()? {
                 Event::Text(text) if text.bytes().all(|byte| byte.is_ascii_whitespace()) => {}
                 Event::Text(_) | Event::Instruction(_) | Event::Eof => {
-                    return Err(RefusalCode::SigStructure.into());
+                    return Err(Fault::structure(
+                        "между элементами подписи стоит текст или инструкция",
+                    ));
                 }
                 Event::End(_) => return Ok(None),
                 Event::Start(start) => {
                     let mut attributes = Vec::new();
                     for attribute in start.attributes() {
                         if !attribute.prefix.is_empty() {
-                            return Err(RefusalCode::SigStructure.into());
+                            return Err(Fault::structure("у элемента подписи атрибут с префиксом"));
                         }
                         attributes.push((attribute.local.to_owned(), attribute.value.to_owned()));
                     }
@@ -422,8 +364,8 @@ impl<R: Read> Grammar<'_, R> {
     fn expect(&mut self, name: &str) -> Result<Child, Fault> {
         match self.child()? {
             Some(child) if child.name == name => Ok(child),
-            Some(child) => Err(child.misplaced().into()),
-            None => Err(RefusalCode::SigStructure.into()),
+            Some(child) => Err(child.misplaced()),
+            None => Err(Fault::structure(format!("нет ds:{name}"))),
         }
     }
 
@@ -431,7 +373,7 @@ impl<R: Read> Grammar<'_, R> {
     fn close(&mut self) -> Result<(), Fault> {
         match self.child()? {
             None => Ok(()),
-            Some(child) => Err(child.misplaced().into()),
+            Some(child) => Err(child.misplaced()),
         }
     }
 
@@ -445,14 +387,16 @@ impl<R: Read> Grammar<'_, R> {
                 }
                 Event::End(_) => break,
                 Event::Start(_) | Event::Instruction(_) | Event::Eof => {
-                    return Err(RefusalCode::SigStructure.into());
+                    return Err(Fault::structure("внутри base64 стоит элемент или инструкция"));
                 }
             }
             if text.len() > MAX_TEXT {
-                return Err(RefusalCode::SigLimit.into());
+                let what = format!("значение длиннее {MAX_TEXT} байт");
+                return Err(Fault::told(RefusalCode::SigLimit, what));
             }
         }
-        Ok(STANDARD.decode(text).map_err(|_| RefusalCode::SigStructure)?)
+        let wrong = |_| Fault::structure("значение не является правильным base64");
+        STANDARD.decode(text).map_err(wrong)
     }
 
     /// Reads on through the end tag of the element at hand, which holds a short text.
@@ -462,8 +406,13 @@ impl<R: Read> Grammar<'_, R> {
             match self.event()? {
                 Event::Text(text) => length += text.len(),
                 Event::End(_) if length <= MOST_WORDS => return Ok(()),
-                _ => return Err(RefusalCode::SigKeyInfo.into()),
+                _ => return Err(Fault::key_info("имя или номер в ds:X509Data нельзя прочитать")),
             }
         }
     }
+}
+
+/// An identifier of an algorithm as far as it is shown: it is whatever the sender wrote.
+fn brief(uri: &str) -> String {
+    uri.chars().filter(|c| !c.is_control()).take(100).collect()
 }

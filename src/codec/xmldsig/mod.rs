@@ -8,6 +8,7 @@
 //! signatures, certificates in `X509Data` or in the token of WS-Security.
 
 mod algorithm;
+mod child;
 mod detached;
 mod enveloped;
 mod grammar;

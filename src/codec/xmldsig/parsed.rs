@@ -32,7 +32,7 @@ pub(super) enum Transform {
 impl Parsed {
     /// Whether the signature leaves itself out, and the form of the rest. Canonicalisation must
     /// be there and the transform of SMEV may follow it.
-    pub(super) fn form(&self) -> Result<(bool, Form), RefusalCode> {
+    pub(super) fn form(&self) -> Result<(bool, Form), Refusal> {
         let (enveloped, rest) = match self.transforms.as_slice() {
             [Transform::Enveloped, rest @ ..] => (true, rest),
             rest => (false, rest),
@@ -40,7 +40,11 @@ impl Parsed {
         let (method, smev) = match rest {
             [Transform::Canonical(method)] => (method, false),
             [Transform::Canonical(method), Transform::Smev] => (method, true),
-            _ => return Err(RefusalCode::SigTransform),
+            _ => {
+                let what = "нужны по порядку: enveloped-signature, где он нужен, одна каноническая форма, \
+                            преобразование СМЭВ, где оно нужно";
+                return Err(Refusal::new(RefusalCode::SigTransform).detail(what));
+            }
         };
         Ok((enveloped, Form { method: method.clone(), smev }))
     }
@@ -63,4 +67,10 @@ impl Parsed {
             digest,
         })
     }
+}
+
+/// The refusal of a token where a certificate must stand.
+pub(super) fn has_token() -> Refusal {
+    let what = "вместо ds:X509Data стоит ссылка на токен WS-Security";
+    Refusal::new(RefusalCode::SigKeyInfo).detail(what)
 }

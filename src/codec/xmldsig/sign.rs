@@ -63,8 +63,8 @@ impl Recipe {
 /// Where the certificate of a signature is told.
 #[derive(Clone, Copy, Debug)]
 pub enum KeyInfo<'a> {
-    /// In the signature, DER.
-    Certificate(&'a [u8]),
+    /// In the signature, DER: the signer's first, then those of authorities that lead to an anchor.
+    Certificates(&'a [Vec<u8>]),
     /// In a token of the same security header, by its id.
     Token(&'a str),
 }
@@ -73,10 +73,14 @@ impl KeyInfo<'_> {
     /// The content of `ds:KeyInfo`.
     fn markup(self) -> String {
         match self {
-            Self::Certificate(der) => format!(
-                "<ds:X509Data><ds:X509Certificate>{}</ds:X509Certificate></ds:X509Data>",
-                STANDARD.encode(der)
-            ),
+            Self::Certificates(chain) => {
+                let mut data = String::new();
+                for der in chain {
+                    let text = STANDARD.encode(der);
+                    data.extend(["<ds:X509Certificate>", &text, "</ds:X509Certificate>"]);
+                }
+                format!("<ds:X509Data>{data}</ds:X509Data>")
+            }
             Self::Token(id) => format!(
                 "<wsse:SecurityTokenReference xmlns:wsse=\"{WSSE}\"><wsse:Reference URI=\"#{id}\" \
                  ValueType=\"{X509_TOKEN}\"/></wsse:SecurityTokenReference>"
@@ -101,11 +105,11 @@ struct Plan {
 pub fn sign_enveloped<E>(
     xml: &[u8],
     recipe: &Recipe,
-    certificate_der: &[u8],
+    certificates: &[Vec<u8>],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, SignError<E>> {
     let plan = plan_enveloped(xml, recipe).map_err(SignError::Document)?;
-    put(xml, &plan, true, recipe, KeyInfo::Certificate(certificate_der), sign)
+    put(xml, &plan, true, recipe, KeyInfo::Certificates(certificates), sign)
 }
 
 /// The signature of a document read once in constant memory, and the byte of the document where
@@ -113,14 +117,14 @@ pub fn sign_enveloped<E>(
 pub fn enveloped_signature<E>(
     xml: impl Read,
     recipe: &Recipe,
-    certificate_der: &[u8],
+    certificates: &[Vec<u8>],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<(u64, String), SignError<E>> {
     let plan = plan_enveloped(xml, recipe).map_err(SignError::Document)?;
     if plan.empty {
         return Err(SignError::Document(RefusalCode::SigStructure.into()));
     }
-    let text = signature(&plan, true, recipe, KeyInfo::Certificate(certificate_der), sign)?;
+    let text = signature(&plan, true, recipe, KeyInfo::Certificates(certificates), sign)?;
     Ok((plan.at as u64, text))
 }
 

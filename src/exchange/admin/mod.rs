@@ -18,6 +18,7 @@ use crate::storage::audit::{self, Act};
 use crate::storage::db::{Db, DbError, Tx};
 use crate::storage::ids::Ids;
 use crate::trust::certificate::Facts;
+use crate::trust::fitness;
 
 pub use crate::exchange::admin::dictionary::{CsvError, read_csv};
 pub use crate::exchange::admin::message_type::NewKind;
@@ -49,6 +50,9 @@ pub enum AdminError {
     /// The certificate, whose subject this is, is an authority's.
     #[error("сертификат «{0}» принадлежит удостоверяющему центру: им нельзя подписывать документы")]
     CannotSign(String),
+    /// No signature by the certificate, whose subject this is, would ever be accepted, and why.
+    #[error("сертификатом «{0}» нельзя подписывать документы, все подписи им будут отклонены: {1}")]
+    Unfit(String, String),
     /// The certificate, whose subject this is, is not an authority's.
     #[error("сертификат «{0}» не принадлежит удостоверяющему центру (нет признака CA)")]
     NotAnAuthority(String),
@@ -107,7 +111,7 @@ impl AdminError {
         match self {
             Self::SupplierUnknown(_) => "SUPPLIER_UNKNOWN",
             Self::CertificateTaken(_) => "CERT_TAKEN",
-            Self::CannotSign(_) => "CERT_CONSTRAINT",
+            Self::CannotSign(_) | Self::Unfit(..) => "CERT_CONSTRAINT",
             Self::NotAnAuthority(_) => "NOT_AN_AUTHORITY",
             Self::CertificateUnknown(_) => "CERT_UNKNOWN",
             Self::CandidateUnknown(_) => "CANDIDATE_UNKNOWN",
@@ -208,7 +212,13 @@ fn check_mnemonic(mnemonic: &str) -> Result<(), AdminError> {
 }
 
 fn check_signs(facts: &Facts) -> Result<(), AdminError> {
-    if facts.authority { Err(AdminError::CannotSign(facts.subject.clone())) } else { Ok(()) }
+    if facts.authority {
+        return Err(AdminError::CannotSign(facts.subject.clone()));
+    }
+    fitness::judge(&facts.der).map_err(|refusal| {
+        let why = refusal.detail.unwrap_or_else(|| refusal.code.text().to_owned());
+        AdminError::Unfit(facts.subject.clone(), why)
+    })
 }
 
 fn check_name(name: &str) -> Result<(), AdminError> {

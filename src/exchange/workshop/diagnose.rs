@@ -1,5 +1,9 @@
 //! Why a signature that was meant well is refused: what people do to signed documents, tried out.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::explain::Stage;
 use crate::codec::c14n::Method;
 use crate::codec::digest::Digest;
 use crate::codec::form::Form;
@@ -9,6 +13,7 @@ use crate::codec::xml::Limits;
 use crate::codec::xmldsig::{EnvelopedSignature, Look};
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::trust::TrustStore;
+use crate::trust::suite;
 
 /// Most elements with ids whose hashes are tried, and most bytes read for that.
 const MAX_ELEMENTS: usize = 64;
@@ -24,51 +29,77 @@ pub(super) fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// Hints that follow from the refusal alone.
-pub(super) fn of_refusal(refusal: &Refusal) -> Vec<String> {
-    let hint = match refusal.code {
-        RefusalCode::SigAlgorithm => {
-            "Алгоритм не разрешён, ключ другого вида, или на этой машине нет модуля ГОСТ для OpenSSL"
-        }
-        RefusalCode::CertUntrusted => {
-            "Издателя сертификата нет в папке доверия; промежуточные сертификаты приложите к подписи"
-        }
-        RefusalCode::CertExpired => {
-            "Сравните срок сертификата с моментом проверки: прошлое проверяют с --at"
-        }
-        RefusalCode::CertConstraint => {
-            "Назначение сертификата не позволяет подписывать документы, или это сертификат центра"
-        }
-        RefusalCode::SigMissing => "Подписи нет на том месте, где она должна быть в этом профиле",
-        RefusalCode::OperationUnknown => "Профиль не соответствует сообщению",
-        RefusalCode::XmlEncoding => {
-            "Документ не в той кодировке, которая объявлена, или кодировка не поддерживается"
-        }
-        _ => return Vec::new(),
-    };
-    vec![hint.to_owned()]
+/// Whether a refusal is one of reading, before any signature is looked at.
+pub(super) fn is_of_reading(code: RefusalCode) -> bool {
+    let name = code.as_str();
+    name.starts_with("XML_")
+        || matches!(code, RefusalCode::LimitBytes | RefusalCode::Base64 | RefusalCode::Mime)
+        || matches!(code, RefusalCode::EmptyBody | RefusalCode::Internal)
 }
 
-/// Hints for a signature whose structure or reference is refused.
+/// Hints for a signature that refers to the wrong element.
 pub(super) fn of_structure(refusal: &Refusal, document: &[u8], limits: Limits) -> Vec<String> {
-    let mut hints = of_refusal(refusal);
-    match refusal.code {
-        RefusalCode::SigWrapping | RefusalCode::SigReference | RefusalCode::SigCoverage => {
-            hints.push("подписан не тот элемент".to_owned());
-            let named = identified(document, limits);
-            let list: Vec<String> =
-                named.iter().take(8).map(|(path, id)| format!("{} (#{id})", shown(path))).collect();
-            if !list.is_empty() {
-                hints.push(format!("Идентификаторы есть у элементов: {}", list.join(", ")));
-            }
-        }
-        RefusalCode::SigDuplicateId => {
-            hints
-                .push("Один и тот же Id стоит у двух элементов: не ясно, что подписано".to_owned());
-        }
-        _ => {}
+    let aside = refusal.detail.as_deref().is_some_and(|detail| {
+        // It does not refer to anything, or carries what it must not.
+        detail.contains("URI") || detail.contains("быть не может") || detail.contains("нет ds:Ref")
+    });
+    let astray = matches!(refusal.code, RefusalCode::SigWrapping | RefusalCode::SigReference);
+    if !astray || aside {
+        return Vec::new();
+    }
+    let named = identified(document, limits);
+    let list: Vec<String> =
+        named.iter().take(8).map(|(path, id)| format!("{} (#{id})", shown(path))).collect();
+    let mut hints = vec!["подписан не тот элемент".to_owned()];
+    if !list.is_empty() {
+        hints.push(format!("Идентификаторы есть у элементов: {}", list.join(", ")));
     }
     hints
+}
+
+/// The stages from the signed element to its hash; `judged` is what verification says of them.
+pub(super) fn forms(
+    spot: &Spot,
+    look: &Look,
+    document: &[u8],
+    limits: Limits,
+    judged: Option<Refusal>,
+) -> Vec<Stage> {
+    let profile = &look.signature.profile;
+    let canonical = Form { smev: false, ..profile.form.clone() };
+    let mut wanted = vec![("Каноническая форма подписанного", canonical)];
+    if profile.form.smev {
+        wanted.push(("После преобразования СМЭВ", profile.form.clone()));
+    }
+    let mut stages = Vec::new();
+    let mut last = Vec::new();
+    for (title, form) in wanted {
+        let mut stage = Stage::new(title);
+        match spot.octets(document, look.enveloped, limits, &form) {
+            Ok(octets) => {
+                stage.lines.push(format!("{} байт", octets.len()));
+                last.clone_from(&octets);
+                stage.octets = Some(octets);
+            }
+            Err(refusal) => stage.refusal = Some(refusal),
+        }
+        stages.push(stage);
+        if stages.last().is_some_and(|stage| stage.refusal.is_some()) {
+            // What has no form has no hash, and nothing is known of changes.
+            return stages;
+        }
+    }
+    let found = Digest::of(profile.digest, &last);
+    let mut hash = Stage::new("Хэш");
+    hash.lines.push(format!("в подписи: {}", STANDARD.encode(&look.signature.digest)));
+    if found == look.signature.digest || judged.is_some() {
+        hash.lines.push(format!("найден:    {}", STANDARD.encode(&found)));
+    } else {
+        hash.lines.push("совпал вместе с инструкциями, которые стоят вне корня".to_owned());
+    }
+    hash.refusal = judged;
+    stages.push(hash);
+    stages
 }
 
 /// Hints for a hash that differs: other forms, other elements, blanks that were added.
@@ -138,8 +169,16 @@ pub(super) fn of_value(store: &TrustStore, signature: &EnvelopedSignature) -> Ve
         let (first, second) = value.split_at(value.len() / 2);
         [second, first].concat()
     };
-    if right(leaf, signed_info, &swapped(value)) || right(leaf, signed_info, &swapped(&reversed)) {
+    if right(leaf, signed_info, &swapped(value)) {
         return vec!["половины значения подписи переставлены (r и s)".to_owned()];
+    }
+    if right(leaf, signed_info, &swapped(&reversed)) {
+        return vec![
+            "байты внутри каждой половины значения (r и s) стоят в обратном порядке".to_owned(),
+        ];
+    }
+    if suite::plain_ecdsa(*algorithm, value).is_some_and(|plain| right(leaf, signed_info, &plain)) {
+        return vec!["значение ECDSA записано в DER: нужны r и s подряд, равной длины".to_owned()];
     }
     if certificates.iter().skip(1).any(|other| right(other, signed_info, value)) {
         return vec!["сертификат подписанта должен стоять в KeyInfo первым".to_owned()];
@@ -170,8 +209,9 @@ fn identified(document: &[u8], limits: Limits) -> Vec<(Vec<(String, String)>, St
     found
 }
 
+/// A path for people.
 fn shown(path: &[(String, String)]) -> String {
-    super::explain::shown(path)
+    path.iter().map(|(_, local)| local.as_str()).collect::<Vec<_>>().join("/")
 }
 
 /// The same markup with nothing but blanks between tags left out.

@@ -3,7 +3,9 @@
 
 mod diagnose;
 mod explain;
+mod place;
 mod profile;
+mod wording;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -12,14 +14,17 @@ use chrono::{DateTime, Utc};
 
 use crate::codec::mtom;
 use crate::codec::receipt;
-use crate::codec::shape::{self, Plan, Role};
-use crate::codec::xml::{At, Event, Limits, Transcoder};
+use crate::codec::shape::{self, Attachment, Plan, Role, Spot};
+use crate::codec::xml::{At, Event, Limits, Reader, Transcoder};
 use crate::codec::xmldsig;
-use crate::codec::xmldsig::{Envelope, EnvelopedSignature, Outcome, verify_enveloped};
+use crate::codec::xmldsig::{Envelope, EnvelopedSignature, Look, Outcome, verify_enveloped};
 use crate::model::refusal::{Refusal, RefusalCode, refusal_of};
+use crate::trust::certificate::Facts;
+use crate::trust::store::signer_of;
 use crate::trust::{SignerCertificate, TrustStore};
 
 pub use explain::{Explanation, Stage};
+pub use place::{named, xpath};
 pub use profile::{Profile, UnknownProfile};
 
 /// Largest message that is read whole; packages and receipts are read as a stream.
@@ -46,6 +51,35 @@ pub struct Accepted {
     pub signature: EnvelopedSignature,
     /// Who signed.
     pub signer: Arc<SignerCertificate>,
+    /// Whether it is known, as far as anybody was asked, that the signer has not been revoked: a stale
+    /// list does not tell.
+    pub known: bool,
+}
+
+/// The PKCS#7 of a file that was found to be right.
+#[derive(Clone, Debug)]
+pub struct AcceptedFile {
+    /// Id of the file in the message.
+    pub id: String,
+    /// Who signed.
+    pub signer: Arc<SignerCertificate>,
+    /// As of [`Accepted`].
+    pub known: bool,
+}
+
+/// What a document is worth.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// Signatures that are right, the outermost first; also those before one that is refused.
+    pub accepted: Vec<Accepted>,
+    /// The same of files.
+    pub files: Vec<AcceptedFile>,
+    /// Why the document is refused; nothing when it is accepted.
+    pub refusal: Option<Refusal>,
+    /// Names from the root to what holds the signature that is refused.
+    pub holder: Option<shape::Path>,
+    /// Subject of the certificate by whose key the refused signature was made.
+    pub signer: Option<String>,
 }
 
 /// Judges documents by one trust store at one instant.
@@ -60,30 +94,16 @@ impl Workshop {
         Self { store, at }
     }
 
-    /// The trust store.
-    pub fn store(&self) -> &TrustStore {
-        &self.store
-    }
-
-    /// As of when is judged.
-    pub fn at(&self) -> DateTime<Utc> {
-        self.at
-    }
-
-    /// Judges a document: all its signatures, the outermost first.
-    ///
-    /// # Errors
-    /// The refusal; `INTERNAL` when the document cannot be read.
-    pub fn verify(&self, profile: &Profile, source: Source<'_>) -> Result<Vec<Accepted>, Refusal> {
-        match profile {
-            Profile::Enveloped => self.enveloped(source, None),
-            Profile::Receipt => self.enveloped(source, Some((receipt::NAMESPACE, "Receipt"))),
-            _ => {
-                let document = whole(source.open)?;
-                let plan = self.plan(profile, &document)?;
-                self.message(profile, &plan, &document)
-            }
-        }
+    /// Judges a document: all its signatures, the outermost first. `INTERNAL` when it cannot be read.
+    pub fn judge(&self, profile: &Profile, source: Source<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        let judged = if profile.is_whole() {
+            self.enveloped(profile, source, &mut verdict)
+        } else {
+            self.message(profile, source, &mut verdict)
+        };
+        verdict.refusal = judged.err();
+        verdict
     }
 
     /// The signatures that a message must have, by profile.
@@ -101,12 +121,19 @@ impl Workshop {
     /// A document signed as a whole, read once or twice in constant memory.
     fn enveloped(
         &self,
+        profile: &Profile,
         source: Source<'_>,
-        root: Option<(&str, &str)>,
-    ) -> Result<Vec<Accepted>, Refusal> {
-        let signature = self.enveloped_digest(source, root)?;
-        let signer = self.store.verify(&signature, self.at)?;
-        Ok(vec![Accepted { role: Role::System, signature, signer }])
+        verdict: &mut Verdict,
+    ) -> Result<(), Refusal> {
+        let signature = self.enveloped_digest(profile, source).map_err(|refusal| {
+            let look = || {
+                let document = whole(source.open).ok()?;
+                let (namespace, local) = root_name(&document, envelope().limits).ok()?;
+                Spot::of_root(&namespace, &local).look(&document, envelope().limits).ok()
+            };
+            self.withdrawn(refusal, look)
+        })?;
+        self.trusted(Role::System, signature, verdict)
     }
 
     /// Judges structure and digest of a document signed as a whole.
@@ -115,9 +142,10 @@ impl Workshop {
     /// What is wrong with it.
     pub fn enveloped_digest(
         &self,
+        by: &Profile,
         source: Source<'_>,
-        root: Option<(&str, &str)>,
     ) -> Result<EnvelopedSignature, Refusal> {
+        let root = (*by == Profile::Receipt).then_some((receipt::NAMESPACE, "Receipt"));
         let mut profile = xmldsig::Profile::guess(source.tail);
         for _ in 0..2 {
             let document = Transcoder::new((source.open)().map_err(|error| unreadable(&error))?);
@@ -137,29 +165,102 @@ impl Workshop {
         Err(RefusalCode::SigTransform.into())
     }
 
+    /// A message, read whole.
     fn message(
         &self,
         profile: &Profile,
-        plan: &Plan,
-        document: &[u8],
-    ) -> Result<Vec<Accepted>, Refusal> {
-        let mut accepted = Vec::new();
+        source: Source<'_>,
+        verdict: &mut Verdict,
+    ) -> Result<(), Refusal> {
+        let document = whole(source.open)?;
+        let plan = self.plan(profile, &document)?;
         for spot in &plan.spots {
-            let signature = spot.verify(document, profile.limits())?;
-            let signer = self.store.verify(&signature, self.at)?;
-            accepted.push(Accepted { role: spot.role, signature, signer });
+            verdict.holder = Some(spot.holder.clone());
+            let limits = profile.limits();
+            let signature = spot.verify(&document, limits).map_err(|refusal| {
+                let refusal = self.withdrawn(refusal, || spot.look(&document, limits).ok());
+                profile.about(spot.role, refusal)
+            })?;
+            let trusted = self.trusted(spot.role, signature, verdict);
+            trusted.map_err(|refusal| profile.about(spot.role, refusal))?;
         }
+        verdict.holder = None;
         for attachment in &plan.attachments {
-            let about = |refusal: Refusal| refusal.detail(format!("вложение {}", attachment.id));
-            // Its header is signed, but nothing in that says what the file is.
-            let signature = attachment.signature.as_ref();
-            let signature =
-                signature.ok_or_else(|| about(Refusal::new(RefusalCode::SigCoverage)))?;
-            self.store.verify_file(signature, &attachment.content, self.at).map_err(about)?;
+            verdict.files.push(self.file(attachment)?);
         }
-        match plan.flaw {
-            Some(flaw) => Err(flaw.into()),
-            None => Ok(accepted),
+        plan.flaw.map_or(Ok(()), Err)
+    }
+
+    /// Judges the PKCS#7 of a file.
+    fn file(&self, attachment: &Attachment) -> Result<AcceptedFile, Refusal> {
+        let id = attachment.id.clone();
+        let about = |refusal: Refusal| {
+            let what = refusal.detail.as_deref().map(|what| format!(": {what}"));
+            let detail = format!("вложение {id}{}", what.unwrap_or_default());
+            refusal.detail(detail)
+        };
+        let Some(signature) = &attachment.signature else {
+            // Its header is signed, but nothing in that says what the file is.
+            let refusal = Refusal::new(RefusalCode::SigCoverage);
+            return Err(about(refusal.detail("в его заголовке нет SignaturePKCS7")));
+        };
+        let judged = self.store.verify_file(signature, &attachment.content, self.at);
+        let signer = judged.map_err(about)?;
+        let known = self.store.knows_revocation(&signer, self.at);
+        Ok(AcceptedFile { id: attachment.id.clone(), signer, known })
+    }
+
+    /// Judges the certificate and the value of a signature whose digest is right.
+    fn trusted(
+        &self,
+        role: Role,
+        signature: EnvelopedSignature,
+        verdict: &mut Verdict,
+    ) -> Result<(), Refusal> {
+        match self.store.verify(&signature, self.at) {
+            Ok(signer) => {
+                let known = self.store.knows_revocation(&signer, self.at);
+                verdict.accepted.push(Accepted { role, signature, signer, known });
+                Ok(())
+            }
+            Err(refusal) => {
+                let EnvelopedSignature { algorithm, signed_info, value, .. } = &signature;
+                let leaf = signer_of(&signature.certificates);
+                // A name is told only of whoever had the key.
+                let made = |leaf: &&Vec<u8>| {
+                    self.store.value_is_right(*algorithm, leaf, signed_info, value)
+                };
+                let facts = leaf.filter(made).and_then(|leaf| Facts::of_der(leaf).ok());
+                verdict.signer = facts.map(|facts| facts.subject);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The refusal of a digest; where it is one that does not count any more, that is said, since then
+    /// the hash of another set of parameters may have been meant.
+    fn withdrawn(&self, refusal: Refusal, look: impl FnOnce() -> Option<Look>) -> Refusal {
+        if refusal.code != RefusalCode::SigDigest {
+            return refusal;
+        }
+        let other = look().and_then(|look| self.store.admit(&look.signature).err());
+        match other.and_then(|other| other.detail) {
+            Some(what) => refusal.detail(what),
+            None => refusal,
+        }
+    }
+}
+
+/// Namespace and local name of the document element.
+fn root_name(document: &[u8], limits: Limits) -> Result<(String, String), Refusal> {
+    let mut reader = Reader::new(document, limits);
+    loop {
+        match reader.next()? {
+            Event::Start(start) => {
+                return Ok((start.namespace().to_owned(), start.local().to_owned()));
+            }
+            Event::Eof => return Err(RefusalCode::XmlMalformed.into()),
+            Event::Text(_) | Event::End(_) | Event::Instruction(_) => {}
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use crate::codec::shape;
+use crate::codec::shape::{self, Role};
 use crate::codec::xml::Limits;
+use crate::model::refusal::Refusal;
 
 /// The shape that a document must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,21 @@ impl FromStr for Profile {
 }
 
 impl Profile {
+    /// Whether the document is signed as a whole; else it is a message.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Enveloped | Self::Receipt)
+    }
+
+    /// Says whose signature a refusal is about, where a message may have several.
+    pub(super) fn about(&self, role: Role, refusal: Refusal) -> Refusal {
+        if !matches!(self, Self::Smev3 | Self::Smev2) {
+            return refusal;
+        }
+        let what = refusal.detail.as_deref().map(|what| format!(": {what}")).unwrap_or_default();
+        let detail = format!("{}{what}", role.name());
+        refusal.detail(detail)
+    }
+
     /// Limits of its messages: only SMEV lets comments pass, since its transform drops them.
     pub fn limits(&self) -> Limits {
         Limits { comments: matches!(self, Self::Smev3 | Self::Smev2), ..shape::limits() }

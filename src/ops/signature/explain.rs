@@ -1,15 +1,14 @@
 //! `signature explain`: each stage of checking one document, in Russian.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
-use super::verify::{Judge, tail};
+use super::input::{Input, in_russian};
+use super::verify::Judge;
 use crate::exchange::workshop::{Profile, Source};
 use crate::ops::output::say;
-use crate::ops::package::describe;
 
 /// Bytes of a stage that are shown; the rest goes to files.
 const SHOWN: usize = 600;
@@ -26,9 +25,12 @@ pub fn explain(
     stages: Option<&Path>,
 ) -> Result<bool> {
     let workshop = judge.workshop()?;
-    let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(File::open(file)?)) };
-    let tail = tail(file).with_context(|| format!("не читается {}", file.display()))?;
-    let told = workshop.explain(profile, Source { open: &open, tail: &tail });
+    let input = Input::open(file)
+        .map_err(|error| anyhow!("не читается {}: {}", file.display(), in_russian(&error)))?;
+    let open = || input.reader();
+    let told = workshop.explain(profile, Source { open: &open, tail: input.tail() });
+    // What stands in a document must not command the terminal.
+    let say = |line: String| say(plain(&line));
     say(file.display().to_string());
     for (number, stage) in told.stages.iter().enumerate() {
         let mark = if stage.refusal.is_some() { "НЕТ" } else { "да " };
@@ -38,12 +40,12 @@ pub fn explain(
             show(octets, number + 1, stages)?;
         }
         if let Some(refusal) = &stage.refusal {
-            say(format!("        {}", describe(refusal)));
+            say(format!("        {}", profile.line(refusal)));
         }
     }
     match &told.refusal {
-        None => say("ИТОГ: подпись принята"),
-        Some(refusal) => say(format!("ИТОГ: отказ, {}", describe(refusal))),
+        None => say("ИТОГ: подпись принята".to_owned()),
+        Some(refusal) => say(format!("ИТОГ: отказ, {}", profile.line(refusal))),
     }
     told.hints.iter().for_each(|hint| say(format!("Похоже: {hint}")));
     Ok(told.refusal.is_none())
@@ -54,7 +56,7 @@ fn show(octets: &[u8], number: usize, folder: Option<&Path>) -> Result<()> {
     let text = String::from_utf8_lossy(&octets[..octets.len().min(SHOWN)]);
     let more = if octets.len() > SHOWN { " …" } else { "" };
     for line in text.lines() {
-        say(format!("        | {line}"));
+        say(plain(&format!("        | {line}")));
     }
     if !more.is_empty() {
         say(format!("        | … ещё {} байт", octets.len() - SHOWN));
@@ -66,4 +68,28 @@ fn show(octets: &[u8], number: usize, folder: Option<&Path>) -> Result<()> {
         say(format!("        записано в {}", path.display()));
     }
     Ok(())
+}
+
+/// A line whose control characters, C1 ones too, are written out; tabs stay.
+fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in line.chars() {
+        let turns = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+        if (c.is_control() && c != '\t') || turns {
+            text.extend(c.escape_unicode());
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn nothing_of_a_document_commands_the_terminal() {
+        assert_eq!(plain("а\tb\u{9B}31m\u{1B}[0m\u{202E}"), "а\tb\\u{9b}31m\\u{1b}[0m\\u{202e}");
+    }
 }

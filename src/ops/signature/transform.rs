@@ -1,25 +1,35 @@
 //! `signature transform`: the exact octets that would be hashed.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 
-use crate::codec::c14n::Sink;
-use crate::codec::form::{Form, write_form};
+use super::input::{Input, in_russian};
+use crate::codec::c14n::{Method, Sink};
+use crate::codec::form::{Element, Form, write_chosen};
 use crate::codec::xml::Transcoder;
 use crate::exchange::workshop::envelope;
 use crate::ops::package::describe;
 
-/// How far the document element is transformed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
-    /// Exclusive canonicalisation.
-    Canonical,
-    /// The transform of SMEV after it.
-    #[default]
-    Smev,
+/// The form that options name.
+///
+/// # Errors
+/// Prefixes with another canonicalisation than the exclusive one.
+pub fn form(smev: bool, method: &str, prefixes: Option<&str>) -> Result<Form> {
+    let method = match (method, prefixes) {
+        ("inclusive" | "inclusive11", Some(_)) => {
+            bail!("--prefixes бывает только с exclusive c14n")
+        }
+        ("inclusive", None) => Method::Inclusive,
+        ("inclusive11", None) => Method::Inclusive11,
+        (_, list) => {
+            let list = list.unwrap_or_default().split_ascii_whitespace();
+            let list = list.map(|prefix| if prefix == "#default" { "" } else { prefix });
+            Method::Exclusive(list.map(str::to_owned).collect())
+        }
+    };
+    Ok(Form { method, smev })
 }
 
 /// A sink over a writer, which remembers what went wrong.
@@ -36,20 +46,21 @@ impl<W: Write> Sink for Output<W> {
     }
 }
 
-/// Writes the document element of a file in the form of a stage.
+/// Writes an element of a file in a form.
 ///
 /// # Errors
 /// A file that cannot be read, or has no such form.
-pub fn transform(file: &Path, stage: Stage, output: impl Write) -> Result<()> {
-    let open = || File::open(file).with_context(|| format!("не читается {}", file.display()));
-    let form = Form { smev: stage == Stage::Smev, ..Form::default() };
+pub fn transform(file: &Path, form: &Form, chosen: Element<'_>, output: impl Write) -> Result<()> {
+    let unread = |error| anyhow!("не читается {}: {}", file.display(), in_russian(&error));
+    let input = Input::open(file).map_err(unread)?;
+    let open = || input.reader().map_err(unread);
     let mut limits = envelope().limits;
     limits.comments = true;
     let mut output = Output { writer: BufWriter::new(output), result: Ok(()) };
     // Nothing is written of a document that turns out to have no such form.
     let refused = |refusal| anyhow!("{}: {}", file.display(), describe(&refusal));
-    write_form(Transcoder::new(open()?), limits, &form, Nothing).map_err(refused)?;
-    write_form(Transcoder::new(open()?), limits, &form, &mut output).map_err(refused)?;
+    write_chosen(Transcoder::new(open()?), limits, form, chosen, Nothing).map_err(refused)?;
+    write_chosen(Transcoder::new(open()?), limits, form, chosen, &mut output).map_err(refused)?;
     output.result?;
     output.writer.flush()?;
     Ok(())

@@ -76,7 +76,7 @@ cases = {
     "both": ("OK", good),
     "no-actor": ("OK", message(actor="", personal=False)),
     "recipient": ("OK", message(actor="http://smev.gosuslugi.ru/actors/recipient")),
-    "timestamp": ("OK", message(stamp=stamp("2027-01-01T00:00:10Z", "2027-01-01T00:04:00Z"))),
+    "timestamp-not-signed": ("SIG_COVERAGE", message(stamp=stamp("2027-01-01T00:00:10Z", "2027-01-01T00:04:00Z"))),
     "expired": ("MESSAGE_EXPIRED", message(stamp=stamp("2026-12-31T23:00:00Z", "2026-12-31T23:05:00Z"))),
     "from-the-future": ("MESSAGE_EXPIRED", message(stamp=stamp("2027-01-01T00:02:00Z", "2027-01-01T00:03:00Z"))),
     "ten-years": ("MESSAGE_EXPIRED", message(stamp=stamp("2027-01-01T00:00:00Z", "2037-01-01T00:00:00Z"))),
