@@ -369,7 +369,8 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
 
 /// Asks a node of the exchange, without a database of our own.
 async fn federal_ask(ask: &Ask) -> Result<bool> {
-    let signer = signing_key(&ask.key)?.signer()?;
+    // Nodes of SMEV expect the signer's certificate alone.
+    let signer = signing_key(&ask.key)?.signer()?.with_issuers(&[]);
     let Ask { root, inside, purpose, test, .. } = ask;
     let asking = Asking { root, inside, purpose, test: *test };
     let (node, wait) = ((ask.to.as_str(), ask.exchange), Duration::from_secs(ask.wait));

@@ -90,15 +90,16 @@ impl Desk {
 fn certificates(desk: &Desk) {
     let mut random = crate::door::random();
     let at = now();
-    let validity = Validity { from: at - TimeDelta::days(30), to: at + TimeDelta::days(30) };
+    let validity = Validity { from: at - TimeDelta::days(30), to: at + TimeDelta::days(90) };
     let authority = Authority::create("УЦ края", validity, &mut random).unwrap();
     let mut issue = |name, validity| -> Issued {
         let request = Request { name, key: KeyKind::P256, validity, usage: Usage::Signature };
         authority.issue(&request, &mut random).unwrap()
     };
     let over = Validity { to: at - TimeDelta::days(1), ..validity };
+    let soon = Validity { to: at + TimeDelta::days(30), ..validity };
     desk.write("ca.pem", &authority.issued().certificate_pem().unwrap());
-    desk.write("one.pem", &issue("Дневник", validity).certificate_pem().unwrap());
+    desk.write("one.pem", &issue("Дневник", soon).certificate_pem().unwrap());
     desk.write("two.der", &issue("Дневник 2", validity).certificate_der().unwrap());
     desk.write("old.pem", &issue("Старый", over).certificate_pem().unwrap());
 }
@@ -122,7 +123,7 @@ fn suppliers_are_administered_and_every_act_is_audited_also_a_failed_one() {
     let add = ["supplier", "add", "DIARY0001", "--name", "Дневник", "--certificate", "one.pem"];
     says(
         &desk.run(&add).good(),
-        &["зарегистрирован", "CN=Дневник", "не внесён в число доверенных"],
+        &["зарегистрирован", "CN=Дневник", "до конца срока", "не внесён в число доверенных"],
     );
     says(&desk.run(&["authority", "add", "ca.pem"]).good(), &["CN=УЦ края"]);
     let other = ["supplier", "add", "XLS0001", "--name", "Таблицы", "--limited"];
