@@ -95,7 +95,7 @@ impl Desk {
             }
             None => self.find(system.id, &asked, sent.message.data.test, now).await?,
         };
-        let ready = self.ready(caller, sent, &asked, &kind, found, now).await?;
+        let ready = self.ready(caller, sent, &asked, &kind, found, now)?;
         let Ready { packed, request, disclosure, act, begun } = ready;
         let message = self.message(packed, &to, version, place, (message_id, sequence))?;
         let message = Message { message_type: kind.code.clone(), ..message };
@@ -108,7 +108,7 @@ impl Desk {
     }
 
     /// All that is to be written with the answer to a question, wherever that goes.
-    pub(super) async fn ready(
+    pub(super) fn ready(
         &self,
         caller: &Caller,
         sent: Sent<Send<SendRequest>>,

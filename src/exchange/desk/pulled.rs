@@ -180,7 +180,7 @@ impl Desk {
         };
         let test = sent.message.data.test;
         let found = self.find(caller.system.id, &asked, test, now).await?;
-        let mut ready = self.ready(caller, sent, &asked, &kind, found, now).await?;
+        let mut ready = self.ready(caller, sent, &asked, &kind, found, now)?;
         ready.request.origin = Origin::Remote;
         Ok(ready)
     }
