@@ -154,8 +154,15 @@ async fn a_copy_built_through_the_door_equals_the_registry_while_three_workers_w
     let free = roles.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     let ports: Vec<u16> = free.iter().map(|free| free.local_addr().unwrap().port()).collect();
     drop(free);
+    // The first makes the key of signatures in the common folder; the others find it there.
+    let gateway = format!("http://127.0.0.1:{}", ports[0]);
     let mut ports = ports.into_iter();
-    let roles = roles.map(|role| site.start(role, ports.next().unwrap()));
+    let [first, others @ ..] = roles;
+    let mut roles = vec![site.start(first, ports.next().unwrap())];
+    while reqwest::get(&gateway).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    roles.extend(others.into_iter().zip(ports).map(|(role, port)| site.start(role, port)));
     let address = |role: usize| format!("http://127.0.0.1:{}", roles[role].port);
     let mut random = StdRng::seed_from_u64(3);
     let (name, key, usage) = ("FNS00001", KeyKind::P256, Usage::Signature);
