@@ -322,9 +322,12 @@ async fn supplier(desk: &Desk, command: Supplier) -> Result<bool> {
 
 async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
     match command {
-        Federal::Add { mnemonic, name, certificate, vip, no_questions } => {
+        Federal::Add { mnemonic, name, certificate, vip, questions, no_questions } => {
             let now = desk.clock.now();
-            let system = Described { mnemonic: &mnemonic, name: &name, vip, asks: !no_questions };
+            let told = (questions || no_questions).then_some(questions);
+            let known = ops::federal_system::known(&desk.db, &mnemonic).await?;
+            let (vip, asks) = ops::federal_system::rights(known.as_ref(), vip, told);
+            let system = Described { mnemonic: &mnemonic, name: &name, vip, asks };
             ops::federal_system::add(&desk.admin, system, &certificate, now).await?;
         }
         Federal::List { json } => {

@@ -26,7 +26,13 @@ const MOST_TIMES: u64 = 16;
 const SMALL: u64 = 1 << 20;
 
 /// Writes events in a form. Either half sees whole elements, from their start tag to their end.
-pub struct FormWriter<S>(Half<Counted<S>>);
+pub struct FormWriter<S> {
+    half: Half<Counted<S>>,
+    /// Where in the document it began.
+    begun: Option<u64>,
+    /// How many octets may come of one.
+    times: u64,
+}
 
 enum Half<S> {
     Canonical(Canonicaliser<S>),
@@ -51,7 +57,7 @@ impl<S: Sink> FormWriter<S> {
     /// Begins at the start tag that comes first.
     pub fn new(sink: S, form: &Form) -> Self {
         let sink = Counted { sink, octets: 0 };
-        Self(if form.smev {
+        Self::begin(if form.smev {
             Half::Smev(SmevTransform::new(sink).whole_texts())
         } else {
             Half::Canonical(Canonicaliser::new(sink, form.method.clone()))
@@ -61,11 +67,15 @@ impl<S: Sink> FormWriter<S> {
     /// The same for whoever wants the octets of any document, those that no signature may have too.
     pub fn of_any(sink: S, form: &Form) -> Self {
         let sink = Counted { sink, octets: 0 };
-        Self(if form.smev {
+        Self::begin(if form.smev {
             Half::Smev(SmevTransform::new(sink))
         } else {
             Half::Canonical(Canonicaliser::new(sink, form.method.clone()))
         })
+    }
+
+    fn begin(half: Half<Counted<S>>) -> Self {
+        Self { half, begun: None, times: MOST_TIMES }
     }
 
     /// Begins at an element inside another.
@@ -79,7 +89,7 @@ impl<S: Sink> FormWriter<S> {
         let sink = Counted { sink, octets: 0 };
         let canonicaliser = Canonicaliser::within(sink, form.method.clone(), above);
         canonicaliser
-            .map(|inner| Self(Half::Canonical(inner)))
+            .map(|inner| Self::begin(Half::Canonical(inner)))
             .map_err(|error| Refusal::new(RefusalCode::SigC14n).detail(error.to_string()))
     }
 
@@ -90,7 +100,9 @@ impl<S: Sink> FormWriter<S> {
     /// times the octets of the document.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>, at: At<'_>) -> Result<(), Refusal> {
-        let octets = match &mut self.0 {
+        let span = at.span();
+        let begun = *self.begun.get_or_insert(span.start);
+        let octets = match &mut self.half {
             Half::Canonical(canonicaliser) => {
                 canonicaliser.event(event, at);
                 canonicaliser.sink().octets
@@ -102,7 +114,8 @@ impl<S: Sink> FormWriter<S> {
                 transform.sink().octets
             }
         };
-        if octets > MOST_TIMES * at.span().end + SMALL {
+        // Of what is signed, not of what stands before it.
+        if octets > self.times * (span.end - begun) + SMALL {
             return Err(Refusal::new(RefusalCode::SigLimit).at(at.place()));
         }
         Ok(())
@@ -110,14 +123,14 @@ impl<S: Sink> FormWriter<S> {
 
     /// Writes what is due, before events that are not to be written.
     pub fn pause(&mut self, at: At<'_>) {
-        if let Half::Canonical(canonicaliser) = &mut self.0 {
+        if let Half::Canonical(canonicaliser) = &mut self.half {
             canonicaliser.pause(at);
         }
     }
 
     /// Writes bytes that are in the form already.
     pub fn raw(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Canonical(canonicaliser) => canonicaliser.raw(bytes),
             Half::Smev(_) => {}
         }
@@ -125,7 +138,7 @@ impl<S: Sink> FormWriter<S> {
 
     /// Hands the sink back.
     pub fn into_sink(self) -> S {
-        match self.0 {
+        match self.half {
             Half::Canonical(canonicaliser) => canonicaliser.into_sink().sink,
             Half::Smev(transform) => transform.into_sink().sink,
         }
@@ -136,6 +149,11 @@ impl FormWriter<Digest> {
     /// Begins a hash of the form.
     pub fn hashing(algorithm: DigestAlgorithm, form: &Form) -> Self {
         Self::new(Digest::new(algorithm), form)
+    }
+
+    /// The same for our own signature: what was taken of others must never be too much for it.
+    pub fn for_signing(algorithm: DigestAlgorithm, form: &Form) -> Self {
+        Self { times: 4 * MOST_TIMES, ..Self::hashing(algorithm, form) }
     }
 
     /// Ends the hash.

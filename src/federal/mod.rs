@@ -12,7 +12,7 @@ mod send;
 mod status;
 
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::get;
 use mime::Mime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::codec::mtom::{self, Related};
 use crate::codec::shape::{self, Plan, Role};
@@ -88,6 +88,8 @@ struct Message<'a> {
     parts: bool,
     peer: &'a Peer,
     action: Option<&'a str>,
+    /// Its turn, while it is read and its signatures are judged.
+    turn: Mutex<Option<SemaphorePermit<'a>>>,
 }
 
 /// What an operation answers.
@@ -128,13 +130,14 @@ async fn take(
         Ok(received) => received,
         Err(refusal) => return problem::respond(&refusal, &request_id),
     };
-    let _turn = match bytes.len() {
+    let turn = match bytes.len() {
         ..=LIGHT => None,
         _ => door.turns.acquire().await.ok(),
     };
+    let turn = Mutex::new(turn);
     let began = Instant::now();
     let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
-    let message = Message { version, bytes: &bytes, parts, peer: &peer, action };
+    let message = Message { version, bytes: &bytes, parts, peer: &peer, action, turn };
     let (operation, outcome) = door.operate(message).await;
     let seconds = began.elapsed().as_secs_f64();
     metrics::histogram!(FEDERAL_SECONDS, "operation" => operation).record(seconds);
@@ -226,7 +229,10 @@ impl Door {
         if let Some(flaw) = plan.flaw.clone().filter(|flaw| flaw.code != RefusalCode::MessageId) {
             return Err(CallerError::Signature(Role::Personal, flaw, None).into());
         }
-        Ok((self.desk.caller(message.bytes, &plan, limits()).await?, plan))
+        let caller = self.desk.caller(message.bytes, &plan, limits()).await?;
+        // What follows waits for the database, or for files in the store.
+        drop(message.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Ok((caller, plan))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::exchange::admin::{Admin, NewKind};
 use crate::ops::certificate;
 use crate::ops::output::{day, instant, say, say_list, yes};
 use crate::storage::db::Db;
-use crate::storage::federal_system::{self, Described};
+use crate::storage::federal_system::{self, Described, FederalSystem};
 use crate::storage::mailbox;
 use crate::storage::message_type;
 use crate::storage::supplier;
@@ -28,6 +28,22 @@ struct Listed {
     next_end: Option<DateTime<Utc>>,
 }
 
+/// The system of this mnemonic, if it is registered.
+///
+/// # Errors
+/// Only of the database.
+pub async fn known(db: &Db, mnemonic: &str) -> Result<Option<FederalSystem>> {
+    let systems = federal_system::list(db).await?;
+    Ok(systems.into_iter().find(|system| system.mnemonic == mnemonic))
+}
+
+/// Whether a system goes before others and may ask about persons. One more certificate of a known
+/// system changes neither, unless it is told to.
+pub fn rights(known: Option<&FederalSystem>, vip: bool, asks: Option<bool>) -> (bool, bool) {
+    let kept = |right: fn(&FederalSystem) -> bool, new| known.map_or(new, right);
+    (vip || kept(|known| known.vip, false), asks.unwrap_or_else(|| kept(|known| known.asks, true)))
+}
+
 /// Registers a system, or one more certificate of it, from a file.
 ///
 /// # Errors
@@ -40,7 +56,11 @@ pub async fn add(
 ) -> Result<()> {
     let facts = certificate::read(file)?;
     admin.register_system(system, &facts).await?;
-    say(format!("Система {} зарегистрирована.", system.mnemonic));
+    let (asks, vip) = (yes(system.asks), yes(system.vip));
+    say(format!(
+        "Система {} зарегистрирована. Вопросы о людях: {asks}; вне очереди: {vip}.",
+        system.mnemonic
+    ));
     certificate::describe(&facts, now);
     certificate::warn_untrusted(admin, &facts, now).await
 }
@@ -204,7 +224,12 @@ pub async fn queues(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
     say_list(&listed.collect::<Vec<_>>(), json, empty, headers, |queue| {
         [
             queue.system.clone(),
-            if queue.queue == "request" { "запросов" } else { "ответов" }.to_owned(),
+            match queue.queue {
+                "request" => "запросов",
+                "response" => "ответов",
+                _ => "состояний",
+            }
+            .to_owned(),
             queue.node.clone(),
             queue.waiting.to_string(),
             queue.handed_out.to_string(),

@@ -326,6 +326,9 @@ pub enum Federal {
         /// Its requests go before those of others.
         #[arg(long)]
         vip: bool,
+        /// It may ask about persons, as a new one may.
+        #[arg(long, conflicts_with = "no_questions")]
+        questions: bool,
         /// It exchanges messages with others through us and may not ask about persons.
         #[arg(long)]
         no_questions: bool,

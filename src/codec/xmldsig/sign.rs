@@ -145,7 +145,7 @@ pub fn sign_detached<E>(
 
 fn plan_enveloped(xml: impl Read, recipe: &Recipe) -> Result<Plan, Refusal> {
     let mut reader = Reader::new(xml, Limits::default());
-    let mut writer = FormWriter::hashing(recipe.digest, &recipe.form);
+    let mut writer = FormWriter::for_signing(recipe.digest, &recipe.form);
     let (mut uri, mut begin, mut end) = (String::new(), 0, 0);
     loop {
         let (event, at) = reader.step()?;

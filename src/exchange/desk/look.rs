@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use uuid::Uuid;
 
 use super::turns::Work;
-use super::{QUEUE_LIMIT, TakeError};
+use super::{QUEUE_LIMIT, SENDER_LIMIT, TakeError};
 use crate::exchange::question::persons_by_keys;
 use crate::model::federal::{Answer, PersonKey};
 use crate::storage::db::Db;
@@ -18,6 +18,8 @@ pub(super) struct Inquiry {
     pub(super) message_id: Uuid,
     /// Where it is to be put, or its answer.
     pub(super) place: Place,
+    /// Who must leave room there for others; nobody in a queue of one's own.
+    pub(super) sender: Option<i64>,
     /// Whose card it asks for, and on which day memberships are current.
     pub(super) card: Option<(PersonKey, NaiveDate)>,
 }
@@ -48,11 +50,15 @@ impl Work for Looking {
         let mut tx = self.db.begin_read().await?;
         let ids: Vec<Uuid> = jobs.iter().map(|job| job.message_id).collect();
         let taken = mailbox::taken(&mut tx, &ids).await?;
-        let places: HashSet<&Place> = jobs.iter().map(|job| &job.place).collect();
+        let places: HashSet<_> = jobs.iter().map(|job| (&job.place, job.sender)).collect();
         let mut full = HashSet::new();
-        for place in places {
-            if mailbox::fullness(&mut tx, place, QUEUE_LIMIT).await? {
-                full.insert(place);
+        for (place, sender) in places {
+            let mut no_room = mailbox::fullness(&mut tx, place, None, QUEUE_LIMIT).await?;
+            if sender.is_some() {
+                no_room |= mailbox::fullness(&mut tx, place, sender, SENDER_LIMIT).await?;
+            }
+            if no_room {
+                full.insert((place, sender));
             }
         }
         let mut days: HashMap<NaiveDate, Vec<(usize, &PersonKey)>> = HashMap::new();
@@ -70,7 +76,7 @@ impl Work for Looking {
         tx.commit().await?;
         let look = |(at, job): (usize, &Inquiry)| Look {
             taken: taken.contains(&job.message_id),
-            full: full.contains(&job.place),
+            full: full.contains(&(&job.place, job.sender)),
             card: cards.remove(&at),
         };
         Ok(jobs.iter().enumerate().map(look).collect())

@@ -54,6 +54,9 @@ pub use pulled::{Pulled, Settled};
 /// Most messages in one queue that nobody has acknowledged.
 const QUEUE_LIMIT: i64 = 10_000;
 
+/// Most of them of one sender, in the queue of a provider: others have room too.
+const SENDER_LIMIT: i64 = QUEUE_LIMIT / 4;
+
 /// The desk where messages are exchanged. Cheap to clone.
 #[derive(Clone)]
 pub struct Desk(Arc<Inner>);

@@ -79,7 +79,7 @@ impl Desk {
         let system = &caller.system;
         let node = sent.message.data.node_id.clone().unwrap_or_default();
         let place = Place { system: system.id, queue: Queue::Response, node };
-        let look = self.look(sent.message_id, place.clone(), card(&asked, now)).await?;
+        let look = self.look(sent.message_id, place.clone(), None, card(&asked, now)).await?;
         let asked = asked.map_err(TakeError::Content)?;
         if look.full {
             return Err(TakeError::QueueFull(format!("{}.response", system.mnemonic)));

@@ -11,6 +11,9 @@ use crate::storage::audit::{self, Act};
 use crate::storage::file_store;
 use crate::storage::mailbox::{self, Message, Open, Place, Queue};
 
+/// Most statuses of one request.
+const STATUSES: i64 = 100;
+
 impl Desk {
     /// Takes an answer. Returns when it was taken and who gets it.
     ///
@@ -34,7 +37,9 @@ impl Desk {
         self.judge_content(&request, &sent.message.data.content).await?;
         let (system, node) = (request.system, request.node.clone());
         let place = Place { system, queue: Queue::Response, node };
-        let full = mailbox::fullness(&mut tx, &place, QUEUE_LIMIT).await?;
+        let last = !matches!(sent.message.data.content, Content::Progress(_));
+        let often = !last && mailbox::answered_often(&mut tx, address, STATUSES).await?;
+        let full = often || mailbox::fullness(&mut tx, &place, None, QUEUE_LIMIT).await?;
         tx.commit().await?;
         if full {
             let owner = self.participant(request.system).await?.mnemonic;
@@ -42,7 +47,6 @@ impl Desk {
         }
         let references = &sent.message.references;
         let files = self.judge_files(caller.system.id, request.system, references).await?;
-        let last = !matches!(sent.message.data.content, Content::Progress(_));
         let mut message = self.answer_of(caller, sent, &request).await?;
         let act = Act {
             actor: caller.system.mnemonic.clone(),

@@ -61,9 +61,10 @@ impl Desk {
         &self,
         message_id: Uuid,
         place: Place,
+        sender: Option<i64>,
         card: Option<(PersonKey, NaiveDate)>,
     ) -> Result<Look, TakeError> {
-        let look = self.0.looking.perform(Inquiry { message_id, place, card }).await?;
+        let look = self.0.looking.perform(Inquiry { message_id, place, sender, card }).await?;
         if look.taken { Err(TakeError::AlreadySent) } else { Ok(look) }
     }
 
@@ -78,7 +79,7 @@ impl Desk {
     ) -> Result<DateTime<Utc>, TakeError> {
         let now = self.now();
         let place = Place { system: provider, queue: Queue::Request, node: String::new() };
-        let look = self.look(sent.message_id, place, None).await?;
+        let look = self.look(sent.message_id, place, Some(caller.system.id), None).await?;
         let name = known.ok_or(TakeError::NoProvider)?.mnemonic.clone();
         if look.full {
             return Err(TakeError::QueueFull(format!("{name}.request")));

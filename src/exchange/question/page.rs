@@ -42,6 +42,9 @@ pub(super) async fn changed_since(
         }
         place = change.position;
     }
+    // What has changed again is told where it did: the same state never comes twice.
+    let later = federal::changed_later(tx, place, &order).await?;
+    order.retain(|told| !later.contains(told));
     Ok(Answer::ChangedSince(Page {
         entities: load(tx, &order).await?,
         next: cursor::write(asker.key, scope, place)?,

@@ -28,9 +28,13 @@ fn path_to(document: impl std::io::Read, limits: Limits, offset: u64) -> String 
     let mut ended = false;
     // What is wrong with the document comes after the place, or is at it.
     while let Ok(event) = reader.next() {
-        if let Event::Start(start) = &event
-            && start.place().offset > offset
-        {
+        let beyond = match &event {
+            Event::Start(start) => start.place().offset > offset,
+            Event::End(end) => end.place().offset > offset,
+            Event::Text(_) | Event::Instruction(_) => false,
+            Event::Eof => true,
+        };
+        if beyond {
             break;
         }
         if std::mem::take(&mut ended) && open.len() > 1 {
@@ -42,9 +46,8 @@ fn path_to(document: impl std::io::Read, limits: Limits, offset: u64) -> String 
                 let step = open.last_mut().map_or(1, |(_, seen)| count(seen, &name));
                 open.push((format!("{name}[{step}]"), Vec::new()));
             }
-            Event::End(end) if end.place().offset <= offset => ended = true,
-            Event::Text(_) | Event::Instruction(_) => {}
-            Event::End(_) | Event::Eof => break,
+            Event::End(_) => ended = true,
+            Event::Text(_) | Event::Instruction(_) | Event::Eof => {}
         }
     }
     open.iter().skip(1).fold(String::new(), |text, (step, _)| text + "/" + step)

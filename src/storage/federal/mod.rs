@@ -311,6 +311,29 @@ pub async fn changes(
     rows.iter().map(change).collect()
 }
 
+/// Which of these entities have changed once more, after a place: they are told there.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn changed_later(
+    tx: &mut Tx,
+    after: Position,
+    entities: &[(Kind, EntityId)],
+) -> Result<HashSet<(Kind, EntityId)>, DbError> {
+    let kinds = entities.iter().map(|(kind, _)| Some(kind.element().to_owned())).collect();
+    let ids = entities.iter().map(|(_, id)| Some(id.0)).collect();
+    let input = Input::new().column("name", Column::Text(kinds)).column("entity", Column::Int(ids));
+    let sql = "WITH {input} SELECT name, entity FROM input WHERE EXISTS \
+        (SELECT 1 FROM change_log c WHERE c.entity_id = entity AND c.kind = name \
+         AND (c.tx, c.id) > ($1, $2))";
+    let rows = tx.query_input(sql, input, args![after.transaction, after.row]).await?;
+    let read = |row: &Row| {
+        let kind = Kind::of_element(&row.get::<String>(0)?);
+        Ok(kind.zip(Some(EntityId(row.get(1)?))))
+    };
+    rows.iter().filter_map(|row| read(row).transpose()).collect()
+}
+
 /// Registry ids of the persons that entities are or refer to, each once.
 pub fn persons_of<'e>(entities: impl Iterator<Item = &'e Entity>) -> Vec<i64> {
     let mut seen = HashSet::new();

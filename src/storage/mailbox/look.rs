@@ -23,15 +23,40 @@ pub async fn taken(tx: &mut Tx, ids: &[Uuid]) -> Result<HashSet<Uuid>, DbError> 
     tx.query_input(sql, input, vec![]).await?.iter().map(|row| row.get(0)).collect()
 }
 
-/// Whether the queue holds at least so many messages that nobody has acknowledged.
+/// Whether the queue holds at least so many messages that nobody has acknowledged: of this sender, or
+/// of all.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn fullness(tx: &mut Tx, place: &Place, limit: i64) -> Result<bool, DbError> {
-    let sql = "SELECT 1 FROM mailbox_message WHERE system_id = $1 AND queue = $2 AND node_id = $3 \
-        AND acknowledged_at IS NULL LIMIT 1 OFFSET $4";
-    let values = args![place.system, place.queue.as_str(), place.node.as_str(), limit - 1];
-    Ok(tx.query_one(sql, values).await?.is_some())
+pub async fn fullness(
+    tx: &mut Tx,
+    place: &Place,
+    sender: Option<i64>,
+    limit: i64,
+) -> Result<bool, DbError> {
+    let mut values = args![place.system, place.queue.as_str(), place.node.as_str(), limit - 1];
+    let of = match sender {
+        Some(sender) => {
+            values.extend(args![sender]);
+            "AND sender_id = $5 "
+        }
+        None => "",
+    };
+    let sql = format!(
+        "SELECT 1 FROM mailbox_message WHERE system_id = $1 AND queue = $2 AND node_id = $3 \
+         AND acknowledged_at IS NULL {of}LIMIT 1 OFFSET $4"
+    );
+    Ok(tx.query_one(&sql, values).await?.is_some())
+}
+
+/// Whether at least so many answers to a request have been taken, statuses too.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn answered_often(tx: &mut Tx, request: Uuid, limit: i64) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM mailbox_message WHERE request_id = $1 AND queue = 'response' \
+        LIMIT 1 OFFSET $2";
+    Ok(tx.query_one(sql, args![request, limit - 1]).await?.is_some())
 }
 
 /// A request that waits for its provider.

@@ -18,7 +18,8 @@ use crate::storage::db::DbError;
 
 pub use lease::{Leased, Selector, acknowledge, lease, note_poll, waits};
 pub use look::{
-    Open, QueueState, expired, fullness, give_up, lengths, open_request, queues, taken,
+    Open, QueueState, answered_often, expired, fullness, give_up, lengths, open_request, queues,
+    taken,
 };
 pub use put::{close, hold, last_sequence, put_messages, put_requests, reserve_answer};
 pub use status::{

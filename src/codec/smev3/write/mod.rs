@@ -208,16 +208,19 @@ pub fn delivery(version: Version, message: &Delivery<'_>) -> String {
 fn own_id(message: &Delivery<'_>) -> String {
     let mut taken: HashSet<String> =
         message.attachments.iter().map(|file| file.id.to_owned()).collect();
-    let mut reader = Reader::new(message.provided.as_bytes(), Limits::of_ours());
-    // What was taken of the sender is well-formed; if it were not, signing would say so.
-    while let Ok(event) = reader.next() {
-        match event {
-            Event::Start(start) => {
-                let ids = start.attributes().filter(|a| a.local.eq_ignore_ascii_case("id"));
-                taken.extend(ids.map(|attribute| attribute.value.to_owned()));
+    // Nothing covers the ids in the sender's signature, and it is handed on with the data.
+    for part in [Some(message.provided), message.signature].into_iter().flatten() {
+        let mut reader = Reader::new(part.as_bytes(), Limits::of_ours());
+        // What was taken of the sender is well-formed; if it were not, signing would say so.
+        while let Ok(event) = reader.next() {
+            match event {
+                Event::Start(start) => {
+                    let ids = start.attributes().filter(|a| a.local.eq_ignore_ascii_case("id"));
+                    taken.extend(ids.map(|attribute| attribute.value.to_owned()));
+                }
+                Event::Eof => break,
+                _ => {}
             }
-            Event::Eof => break,
-            _ => {}
         }
     }
     let mut id = SIGNED_BY_SMEV.to_owned();
