@@ -227,7 +227,11 @@ pub fn write_chosen(
                 && let Some(sink) = sink.take()
             {
                 inside = Some(start.depth());
-                writer = Some(FormWriter::within(sink, form, &inherited)?);
+                // Here the transform is shown, not a signature judged.
+                writer = Some(match form.smev {
+                    true => FormWriter::of_any(sink, form),
+                    false => FormWriter::within(sink, form, &inherited)?,
+                });
             }
         }
         let (Some(depth), Some(writer)) = (inside, &mut writer) else {

@@ -26,18 +26,19 @@ pub(super) fn message_id(
 }
 
 /// Says whether a call for what waits was made just now. Whoever once saw it could else call again for
-/// ever, and be handed what waits then.
+/// ever, and be handed what waits then. It may be twice as old as an id: whose clock is wrong is told so
+/// by its ids, and can still call for that.
 pub(super) fn call(stamp: &Stamp, now: DateTime<Utc>, settings: &Settings) -> Result<(), Fault> {
     // Where on Earth its clock stands is not known.
     let zones = if stamp.zoned { TimeDelta::zero() } else { TimeDelta::hours(14) };
-    let fresh = stamp.at + settings.message_age + zones >= now
-        && stamp.at <= now + settings.clock_skew + zones;
+    let age = 2 * settings.message_age;
+    let fresh = stamp.at + age + zones >= now && stamp.at <= now + settings.clock_skew + zones;
     if fresh {
         return Ok(());
     }
     let text = format!(
         "Timestamp не старше {} ч и не из будущего; часы узла: {}",
-        settings.message_age.as_secs() / 3600,
+        age.as_secs() / 3600,
         now.format("%Y-%m-%dT%H:%M:%SZ")
     );
     Err(invalid(&[Flaw { place: stamp.place, text }]))

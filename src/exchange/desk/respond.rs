@@ -38,7 +38,7 @@ impl Desk {
         let (system, node) = (request.system, request.node.clone());
         let place = Place { system, queue: Queue::Response, node };
         let last = !matches!(sent.message.data.content, Content::Progress(_));
-        let often = !last && mailbox::answered_often(&mut tx, address, STATUSES).await?;
+        let often = !last && mailbox::answered_often(&mut tx, &request, STATUSES).await?;
         let full = often || mailbox::fullness(&mut tx, &place, None, QUEUE_LIMIT).await?;
         tx.commit().await?;
         if full {

@@ -53,10 +53,11 @@ pub async fn fullness(
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn answered_often(tx: &mut Tx, request: Uuid, limit: i64) -> Result<bool, DbError> {
+pub async fn answered_often(tx: &mut Tx, request: &Open, limit: i64) -> Result<bool, DbError> {
     let sql = "SELECT 1 FROM mailbox_message WHERE request_id = $1 AND queue = 'response' \
-        LIMIT 1 OFFSET $2";
-    Ok(tx.query_one(sql, args![request, limit - 1]).await?.is_some())
+        AND system_id = $2 LIMIT 1 OFFSET $3";
+    let values = args![request.message_id, request.system, limit - 1];
+    Ok(tx.query_one(sql, values).await?.is_some())
 }
 
 /// A request that waits for its provider.

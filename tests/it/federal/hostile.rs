@@ -296,13 +296,13 @@ async fn a_call_that_was_made_long_ago_is_handed_nothing() {
         let calls = [Message::take(""), Message::pull("", ""), Message::status()];
         for call in calls.map(|call| call.by(version)) {
             for stale in
-                [told(-25, "Z"), told(1, "Z"), told(-39, ""), "2019-01-01T00:00:00Z".into()]
+                [told(-49, "Z"), told(1, "Z"), told(-63, ""), "2019-01-01T00:00:00Z".into()]
             {
                 let call = call.clone().dated(&stale).signed(&cast.provider);
                 let fault = world.send_by(version, call).await.fault();
                 assert_eq!(fault.local, "InvalidContent", "{stale}");
             }
-            for fresh in [told(-23, "Z"), told(0, "Z"), told(10, ""), told(-30, "")] {
+            for fresh in [told(-47, "Z"), told(0, "Z"), told(10, ""), told(-60, "")] {
                 let call = call.clone().dated(&fresh).signed(&cast.provider);
                 world.send_by(version, call).await.body();
             }
