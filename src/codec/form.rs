@@ -228,9 +228,10 @@ pub fn write_chosen(
             {
                 inside = Some(start.depth());
                 // Here the transform is shown, not a signature judged.
-                writer = Some(match form.smev {
-                    true => FormWriter::of_any(sink, form),
-                    false => FormWriter::within(sink, form, &inherited)?,
+                writer = Some(if form.smev {
+                    FormWriter::of_any(sink, form)
+                } else {
+                    FormWriter::within(sink, form, &inherited)?
                 });
             }
         }
