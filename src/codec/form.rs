@@ -337,5 +337,8 @@ mod tests {
         assert_eq!(judged(&few, false), Ok(()));
         let many = format!("{document}{}</r>", tag.repeat(1_000));
         assert_eq!(judged(&many, false), Err(RefusalCode::SigLimit));
+        // What stands before it gives it no room.
+        let padded = format!("<!--{}-->{many}", "x".repeat(1_000_000));
+        assert_eq!(judged(&padded, false), Err(RefusalCode::SigLimit));
     }
 }

@@ -244,3 +244,33 @@ impl<'n, 'f> Sequence<'n, 'f> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Elements that each have 60 attributes in a namespace with a name of 1,000 bytes.
+    fn wide(elements: usize) -> String {
+        let attributes: String = (0..60).map(|at| format!(" p:a{at}=''")).collect();
+        let children = format!("<b{attributes}/>").repeat(elements);
+        format!("<a xmlns:p='urn:{}'>{children}</a>", "x".repeat(1000))
+    }
+
+    #[test]
+    fn names_that_stand_once_in_a_document_do_not_make_a_tree_of_any_size() {
+        let read = |elements| Node::document(wide(elements).as_bytes(), Limits::default());
+        assert_eq!(read(400).unwrap().children.len(), 400);
+        assert_eq!(read(2_000).unwrap_err().code, RefusalCode::XmlElements);
+    }
+
+    #[test]
+    fn namespaces_in_scope_have_so_many_bytes_together() {
+        let scope = |count: usize| {
+            let one = |at| format!(" xmlns:p{at}='urn:{at}:{}'", "x".repeat(900));
+            let declared: String = (0..count).map(one).collect();
+            Node::document(format!("<a{declared}/>").as_bytes(), Limits::default()).map(|_| ())
+        };
+        assert_eq!(scope(17), Ok(()));
+        assert_eq!(scope(19).unwrap_err().code, RefusalCode::XmlNs);
+    }
+}

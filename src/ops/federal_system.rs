@@ -251,3 +251,26 @@ pub async fn store_account(admin: &Admin, mnemonic: &str) -> Result<()> {
     say("Пароль показан один раз; прежний больше не действует.");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_certificate_changes_no_right_unless_told_to() {
+        let known = |vip, asks| FederalSystem {
+            id: 1,
+            mnemonic: "DIARY01".to_owned(),
+            name: "Дневник".to_owned(),
+            active: true,
+            vip,
+            asks,
+            certificates: 1,
+        };
+        assert_eq!(rights(None, false, None), (false, true));
+        assert_eq!(rights(None, true, Some(false)), (true, false));
+        assert_eq!(rights(Some(&known(true, false)), false, None), (true, false));
+        assert_eq!(rights(Some(&known(false, false)), false, Some(true)), (false, true));
+        assert_eq!(rights(Some(&known(false, true)), true, Some(false)), (true, false));
+    }
+}

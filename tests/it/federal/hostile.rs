@@ -9,7 +9,7 @@ use kontingent::trust::authority::KeyKind;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::cast::{Cast, NAMESPACE, id};
+use super::cast::{Cast, NAMESPACE, PUPIL, id};
 use super::message::{File, Message, RELATED, by_snils, in_parts, multipart, new_id};
 use super::world::{Answered, World, find, on_both, try_find};
 use crate::harness::wait_until;
@@ -308,5 +308,38 @@ async fn a_call_that_was_made_long_ago_is_handed_nothing() {
             }
         }
     }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_in_a_senders_signature_is_never_that_of_ours() {
+    let world = World::start(Flavour::Embedded).await;
+    let cast = Cast::gather(&world).await;
+    for version in Version::ALL {
+        let signed = Message::ask(&id(), "", PUPIL).by(version).signed(&cast.consumer);
+        // Nothing covers the signature itself.
+        let taken =
+            signed.replace("<ds:SignatureValue>", "<ds:SignatureValue Id=\"SIGNED_BY_SMEV\">");
+        assert_ne!(taken, signed);
+        world.send_by(version, taken).await.body();
+        let handed = world.hand_out(version, &Message::take(""), &cast.provider).await;
+        assert_eq!(handed.xml.matches("Id=\"SIGNED_BY_SMEV\"").count(), 1, "{}", handed.xml);
+        assert!(handed.xml.contains("URI=\"#SIGNED_BY_SMEV_\""));
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_takes_so_many_statuses_and_then_its_answer() {
+    let world = World::start(Flavour::Embedded).await;
+    let cast = Cast::gather(&world).await;
+    let to = cast.reply_to(&world, Version::V13, &cast.consumer).await;
+    for _ in 0..100 {
+        world.send(Message::progress(&id(), &to).signed(&cast.provider)).await.body();
+    }
+    let fault = world.send(Message::progress(&id(), &to).signed(&cast.provider)).await.fault();
+    assert_eq!(fault.local, "DestinationOverflow");
+    let answer = Message::answer(&id(), &to, "<PupilResponse xmlns='urn:example:pupil'/>");
+    world.send(answer.signed(&cast.provider)).await.body();
     world.finish().await;
 }
