@@ -3,7 +3,7 @@
 use super::c14n::{Canonicaliser, Inherited, Method, Sink};
 use super::digest::{Digest, DigestAlgorithm};
 use super::smev_transform::SmevTransform;
-use super::xml::{At, Event, Limits, Reader};
+use super::xml::{At, Event, Limits, Reader, Start};
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Namespace of signatures.
@@ -197,6 +197,16 @@ pub struct Element<'a> {
     pub unsigned: bool,
 }
 
+impl Element<'_> {
+    /// Whether this is its start tag, the first that fits.
+    fn begins_at(&self, start: &Start<'_>) -> bool {
+        self.id.is_none_or(|id| {
+            let mut ids = start.attributes().filter(|a| a.local.eq_ignore_ascii_case("id"));
+            ids.any(|attribute| attribute.value == id)
+        })
+    }
+}
+
 /// Writes one element of a document in a form, in constant memory.
 ///
 /// # Errors
@@ -210,55 +220,56 @@ pub fn write_chosen(
 ) -> Result<(), Refusal> {
     let mut reader = Reader::new(document, limits);
     let mut inherited = Inherited::default();
-    let mut sink = Some(sink);
-    let mut writer = None;
-    // Depths of the element, and of a signature in it that is left out.
-    let (mut inside, mut leaving) = (None, None);
     loop {
         let (event, at) = reader.step()?;
-        if let Event::Start(start) = &event
-            && writer.is_none()
-        {
-            let named = |id: &str| {
-                let mut ids = start.attributes().filter(|a| a.local.eq_ignore_ascii_case("id"));
-                ids.any(|attribute| attribute.value == id)
-            };
-            if chosen.id.is_none_or(named)
-                && let Some(sink) = sink.take()
-            {
-                inside = Some(start.depth());
+        match &event {
+            Event::Eof => return Err(RefusalCode::SigReference.into()),
+            Event::Start(start) if chosen.begins_at(start) => {
                 // Here the transform is shown, not a signature judged.
-                writer = Some(if form.smev {
+                let mut writer = if form.smev {
                     FormWriter::of_any(sink, form)
                 } else {
                     FormWriter::within(sink, form, &inherited)?
-                });
+                };
+                let depth = start.depth();
+                writer.event(&event, at)?;
+                write_rest(&mut reader, depth, chosen.unsigned, &mut writer)?;
+                break;
             }
+            event => inherited.event(event),
         }
-        let (Some(depth), Some(writer)) = (inside, &mut writer) else {
-            inherited.event(&event);
-            match event {
-                Event::Eof if sink.is_some() => return Err(RefusalCode::SigReference.into()),
-                Event::Eof => return Ok(()),
-                _ => continue,
-            }
-        };
+    }
+    // What follows the element must be well-formed too.
+    while !matches!(reader.step()?.0, Event::Eof) {}
+    Ok(())
+}
+
+/// Writes an element behind its start tag, without the signatures that are its children if so asked.
+fn write_rest<S: Sink>(
+    reader: &mut Reader<impl std::io::Read>,
+    depth: usize,
+    unsigned: bool,
+    writer: &mut FormWriter<S>,
+) -> Result<(), Refusal> {
+    let mut leaving = false;
+    loop {
+        let (event, at) = reader.step()?;
         match &event {
             Event::Start(start)
-                if chosen.unsigned
-                    && leaving.is_none()
+                if unsigned
+                    && !leaving
                     && start.depth() == depth + 1
                     && start.is(SIGNATURES, "Signature") =>
             {
                 writer.pause(at);
-                leaving = Some(start.depth());
+                leaving = true;
             }
-            Event::End(end) if leaving == Some(end.depth()) => leaving = None,
-            _ if leaving.is_some() => {}
+            Event::End(end) if leaving => leaving = end.depth() != depth + 1,
+            _ if leaving => {}
             event => writer.event(event, at)?,
         }
         if matches!(&event, Event::End(end) if end.depth() == depth) {
-            inside = None;
+            return Ok(());
         }
     }
 }
