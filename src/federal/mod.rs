@@ -33,6 +33,7 @@ use crate::codec::xml;
 use crate::exchange::desk::{Caller, CallerError, Desk};
 use crate::federal::fault::Failure;
 use crate::federal::multipart::Parts;
+use crate::http::budget::{Account, Budget};
 use crate::http::guard::Peer;
 use crate::http::limits::Limits;
 use crate::http::problem::{self, RequestId};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Limits of connections and bodies.
     pub limits: Limits,
+    /// Bytes of all messages together that are received or judged; more are told to come later.
+    pub message_bytes: usize,
     /// How old the time in a message id may be.
     pub message_age: Duration,
     /// How far ahead of ours the sender's clock may be.
@@ -61,6 +64,7 @@ impl Default for Settings {
         Self {
             public_url: None,
             limits: Limits::default(),
+            message_bytes: 256 << 20,
             message_age: Duration::from_hours(24),
             clock_skew: Duration::from_mins(5),
         }
@@ -70,10 +74,15 @@ impl Default for Settings {
 /// Messages up to so many bytes are judged at once; longer ones take turns.
 const LIGHT: usize = 256 << 10;
 
+/// How long a whole message may take to come: whoever is slow does not hold the budget for hours.
+const MESSAGE_PATIENCE: Duration = Duration::from_mins(10);
+
 /// What the handlers share.
 struct Door {
     desk: Desk,
     settings: Settings,
+    /// Memory for messages: who sends them is known only when they have come whole.
+    budget: Budget,
     /// Turns for long messages: each keeps a processor busy and needs many times its memory, and one
     /// processor is left for all others.
     turns: Semaphore,
@@ -108,7 +117,8 @@ impl From<Vec<u8>> for Reply {
 pub fn router(desk: Desk, settings: Settings) -> Router {
     let processors = available_parallelism().map_or(1, NonZero::get);
     let turns = Semaphore::new(processors.saturating_sub(1).max(1));
-    let door = Arc::new(Door { desk, settings, turns });
+    let budget = Budget::new(settings.message_bytes, settings.limits.connections);
+    let door = Arc::new(Door { desk, settings, budget, turns });
     Router::new()
         .route("/ws/smev/{name}", get(describe::describe).post(take))
         .route("/ws/smev/files/{folder}/{name}", get(files::get).put(files::put))
@@ -126,7 +136,11 @@ async fn take(
     let Some(version) = Version::parse(&name) else {
         return problem::respond(&RefusalCode::NotFound.into(), &request_id);
     };
-    let (bytes, parts) = match door.receive(&headers, body).await {
+    // Held until the message is answered.
+    let account = door.budget.account();
+    let received = door.receive(&headers, body, &account);
+    let received = tokio::time::timeout(MESSAGE_PATIENCE, received).await;
+    let (bytes, parts) = match received.unwrap_or(Err(RefusalCode::Timeout.into())) {
         Ok(received) => received,
         Err(refusal) => return problem::respond(&refusal, &request_id),
     };
@@ -152,7 +166,12 @@ async fn take(
 
 impl Door {
     /// The whole message, if it is one that is taken, and whether its sender takes parts.
-    async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<(Vec<u8>, bool), Refusal> {
+    async fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        account: &Arc<Account>,
+    ) -> Result<(Vec<u8>, bool), Refusal> {
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind: Option<Mime> = kind.and_then(|kind| kind.parse().ok());
         let unsuitable = || {
@@ -162,7 +181,7 @@ impl Door {
         };
         let kind = kind.ok_or_else(unsuitable)?;
         spool::declared(headers, &self.settings.limits)?;
-        let pieces = spool::chunks(body, &self.settings.limits);
+        let pieces = account.charged(spool::chunks(body, &self.settings.limits));
         if mtom::is_related(&kind) {
             let related = Related::new(&kind, pieces)?;
             return Ok((related.inlined(limits(), MESSAGE_BYTES).await?, true));

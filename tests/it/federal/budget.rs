@@ -1,0 +1,80 @@
+//! What messages cost before anybody knows who sent them.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use kontingent::config::Config;
+use kontingent::model::clock::Clock;
+use kontingent::trust::authority::KeyKind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::message::{File, Message, by_snils, new_id};
+use super::world::World;
+use crate::stack::Flavour;
+
+const MIB: usize = 1 << 20;
+
+/// A body of 1 MiB of which the last byte is missing, in one part or in several.
+async fn half_sent(world: &World, related: bool) -> TcpStream {
+    let (kind, begin) = match related {
+        true => (
+            "multipart/related; type=\"application/xop+xml\"; boundary=B",
+            "--B\r\nContent-Type: application/xop+xml\r\n\r\n<a>",
+        ),
+        false => ("text/xml", "<a>"),
+    };
+    let address = world.address();
+    let host = address.strip_prefix("http://").unwrap();
+    let head = format!(
+        "POST /ws/smev/1.3 HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n\
+         Content-Length: {MIB}\r\n\r\n{begin}"
+    );
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'x'; MIB - begin.len() - 1]).await.unwrap();
+    stream
+}
+
+/// The answer, if it comes in this time.
+async fn answer(stream: &mut TcpStream, within: u64) -> Option<String> {
+    let mut told = vec![0; 4096];
+    let read = tokio::time::timeout(Duration::from_secs(within), stream.read(&mut told));
+    let length = read.await.ok()?.unwrap();
+    Some(String::from_utf8_lossy(&told[..length]).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_sent_messages_hold_no_more_than_the_budget_and_small_ones_get_in() {
+    let little = |config: &mut Config| config.limits.message_bytes = 4 * MIB;
+    let world = World::start_with(Flavour::Embedded, Clock::System, little).await;
+    let caller = world.system("FNS00001", KeyKind::P256).await;
+    let mut streams = join_all((0..32).map(|number| half_sent(&world, number % 2 == 0))).await;
+    let told = join_all(streams.iter_mut().map(|stream| answer(stream, 3))).await;
+    let mut held = Vec::new();
+    for (stream, told) in streams.into_iter().zip(told) {
+        let Some(told) = told else {
+            held.push(stream);
+            continue;
+        };
+        assert!(told.starts_with("HTTP/1.1 429"), "{told}");
+        assert!(told.contains("retry-after: 5\r\n"), "{told}");
+    }
+    assert!((1..=4).contains(&held.len()), "{} are held", held.len());
+
+    let ask = || Message::ask(&new_id().to_string(), "", &by_snils("11223344595"));
+    world.send(ask().signed(&caller)).await.body();
+    let file = [File::new("_1", &vec![7; 5 * MIB / 2], &caller)];
+    let large = ask().with(&file).signed(&caller);
+    assert_eq!(world.send(large.clone()).await.status, 429);
+
+    // What is under way goes on to its end, and who stops in the middle is cut off.
+    let mut first = held.remove(0);
+    first.write_all(b"x").await.unwrap();
+    assert!(answer(&mut first, 5).await.unwrap().starts_with("HTTP/1.1 400"));
+    for told in join_all(held.iter_mut().map(|stream| answer(stream, 20))).await {
+        assert!(told.unwrap().starts_with("HTTP/1.1 408"));
+    }
+    world.send(large).await.body();
+    world.finish().await;
+}
