@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::codec::mtom::{self, Related};
 use crate::codec::shape::{self, Plan, Role};
-use crate::codec::smev3::{self, Fault, Request, Stamp, Version};
+use crate::codec::smev3::{self, Fault, MESSAGE_BYTES, Request, Stamp, Version};
 use crate::codec::soap;
 use crate::codec::xml;
 use crate::exchange::desk::{Caller, CallerError, Desk};
@@ -40,9 +40,6 @@ use crate::http::problem::{self, RequestId};
 use crate::http::spool;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::telemetry::{FEDERAL_SECONDS, FEDERAL_TOTAL};
-
-/// Largest message, in bytes: files of 5 MB in base64, and room to say that there are too many.
-const MESSAGE_BYTES: u64 = 16 << 20;
 
 /// What the door is told by the configuration.
 #[derive(Clone, Debug)]

@@ -1,14 +1,18 @@
-//! What messages cost before anybody knows who sent them.
+//! What large messages cost before anybody knows who sent them, and that the largest one arrives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use kontingent::codec::smev3::{MESSAGE_BYTES, Version};
 use kontingent::config::Config;
+use kontingent::exchange::adapter::Link;
 use kontingent::model::clock::Clock;
 use kontingent::trust::authority::KeyKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::cast::{Cast, NAMESPACE, id};
 use super::message::{File, Message, by_snils, new_id};
 use super::world::World;
 use crate::stack::Flavour;
@@ -77,4 +81,29 @@ async fn half_sent_messages_hold_no_more_than_the_budget_and_small_ones_get_in()
     }
     world.send(large).await.body();
     world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_message_that_is_taken_is_handed_out_to_our_own_adapter() {
+    let world = World::start(Flavour::Embedded).await;
+    let cast = Cast::gather(&world).await;
+    let of = |bytes: usize| {
+        let text = "x".repeat(bytes);
+        let content = format!("<PupilRequest xmlns='{NAMESPACE}'>{text}</PupilRequest>");
+        Message::ask(&id(), "", &content).signed(&cast.consumer)
+    };
+    let most = usize::try_from(MESSAGE_BYTES).unwrap();
+    let around = of(0).len();
+    assert_eq!(world.send(of(most - around + 1)).await.status, 413);
+    let largest = of(most - around);
+    assert_eq!(largest.len(), most);
+    world.send(largest).await.body();
+    let (client, url) = (reqwest::Client::new(), world.url(Version::V13));
+    let link = Link::new(client, url, Version::V13, Arc::new(cast.provider.clone()));
+    let call = Message::take("").signed(&cast.provider).into_bytes();
+    let handed = link.send("GetRequest", call).await.unwrap();
+    assert!(handed.document.len() > most);
+    let request = &handed.body.unwrap().children[0];
+    assert_eq!(request.local, "RequestMessage");
+    world.finish_without_answers().await;
 }
