@@ -243,9 +243,11 @@ impl Door {
         let plan = shape::smev3(message.bytes).map_err(fault::of_plan)?;
         // A MessageID that is none has a fault of its own.
         if let Some(flaw) = plan.flaw.clone().filter(|flaw| flaw.code != RefusalCode::MessageId) {
-            return Err(CallerError::Signature(Role::Personal, flaw, None).into());
+            let error = CallerError::Signature(Role::Personal, flaw, None);
+            return Err(fault::of_caller(error, &plan));
         }
-        let caller = self.desk.caller(message.bytes, &plan, limits()).await?;
+        let caller = self.desk.caller(message.bytes, &plan, limits()).await;
+        let caller = caller.map_err(|error| fault::of_caller(error, &plan))?;
         // What follows waits for the database, or for files in the store.
         drop(message.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok((caller, plan))
