@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kontingent::codec::smev3::{MESSAGE_BYTES, Version};
+use kontingent::codec::xml;
 use kontingent::config::Config;
 use kontingent::exchange::adapter::Link;
 use kontingent::model::clock::Clock;
@@ -14,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::cast::{Cast, NAMESPACE, id};
 use super::message::{File, Message, by_snils, new_id};
-use super::world::World;
+use super::world::{World, find};
 use crate::stack::Flavour;
 
 const MIB: usize = 1 << 20;
@@ -98,12 +99,28 @@ async fn the_largest_message_that_is_taken_is_handed_out_to_our_own_adapter() {
     let largest = of(most - around);
     assert_eq!(largest.len(), most);
     world.send(largest).await.body();
+    // The same of elements.
+    let of = |elements: usize| {
+        let inside = "<x/>".repeat(elements);
+        let content = format!("<PupilRequest xmlns='{NAMESPACE}'>{inside}</PupilRequest>");
+        Message::ask(&id(), "", &content).signed(&cast.consumer)
+    };
+    let most_elements = xml::Limits::default().tree_elements;
+    let elements = |message: String| message.matches('<').count() - message.matches("</").count();
+    // The root is not counted, and what stands empty with an end tag is.
+    let around = elements(of(0)) - 1;
+    let refused = world.send(of(most_elements - around + 1)).await.soap_fault();
+    assert_eq!(find(&refused, "faultcode").text, "soap:Client");
+    world.send(of(most_elements - around)).await.body();
     let (client, url) = (reqwest::Client::new(), world.url(Version::V13));
     let link = Link::new(client, url, Version::V13, Arc::new(cast.provider.clone()));
-    let call = Message::take("").signed(&cast.provider).into_bytes();
-    let handed = link.send("GetRequest", call).await.unwrap();
-    assert!(handed.document.len() > most);
-    let request = &handed.body.unwrap().children[0];
-    assert_eq!(request.local, "RequestMessage");
+    let mut lengths = Vec::new();
+    for _ in 0..2 {
+        let call = Message::take("").signed(&cast.provider).into_bytes();
+        let handed = link.send("GetRequest", call).await.unwrap();
+        lengths.push(handed.document.len());
+        assert_eq!(handed.body.unwrap().children[0].local, "RequestMessage");
+    }
+    assert!(lengths[0] > most);
     world.finish_without_answers().await;
 }
