@@ -139,7 +139,12 @@ async fn take(
     let received = tokio::time::timeout(MESSAGE_PATIENCE, received).await;
     let (bytes, parts) = match received.unwrap_or(Err(RefusalCode::Timeout.into())) {
         Ok(received) => received,
-        Err(refusal) => return problem::respond(&refusal, &request_id),
+        Err(refusal) => {
+            let outcome = refusal.code.as_str();
+            metrics::counter!(FEDERAL_TOTAL, "operation" => "unknown", "outcome" => outcome)
+                .increment(1);
+            return problem::respond(&refusal, &request_id);
+        }
     };
     let turn = match bytes.len() {
         ..=LIGHT => None,
