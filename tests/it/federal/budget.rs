@@ -22,12 +22,13 @@ const MIB: usize = 1 << 20;
 
 /// A body of 1 MiB of which the last byte is missing, in one part or in several.
 async fn half_sent(world: &World, related: bool) -> TcpStream {
-    let (kind, begin) = match related {
-        true => (
+    let (kind, begin) = if related {
+        (
             "multipart/related; type=\"application/xop+xml\"; boundary=B",
             "--B\r\nContent-Type: application/xop+xml\r\n\r\n<a>",
-        ),
-        false => ("text/xml", "<a>"),
+        )
+    } else {
+        ("text/xml", "<a>")
     };
     let address = world.address();
     let host = address.strip_prefix("http://").unwrap();
