@@ -94,6 +94,8 @@ struct Message<'a> {
     parts: bool,
     peer: &'a Peer,
     action: Option<&'a str>,
+    /// Where its signatures are.
+    plan: Result<Plan, Refusal>,
     /// Its turn, while it is read and its signatures are judged.
     turn: Mutex<Option<SemaphorePermit<'a>>>,
 }
@@ -153,8 +155,16 @@ async fn take(
     let turn = Mutex::new(turn);
     let began = Instant::now();
     let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
-    let message = Message { version, bytes: &bytes, parts, peer: &peer, action, turn };
-    let (operation, outcome) = door.operate(message).await;
+    let (operation, outcome) = match smev3::read(&bytes, version, limits()) {
+        Ok((request, operation)) => {
+            let plan = shape::smev3_of(&operation);
+            drop(operation);
+            let message =
+                Message { version, bytes: &bytes, parts, peer: &peer, action, plan, turn };
+            (request.operation(), door.carry_out(&message, request).await)
+        }
+        Err(error) => ("unknown", Err(Failure::of_reading(error, version))),
+    };
     let seconds = began.elapsed().as_secs_f64();
     metrics::histogram!(FEDERAL_SECONDS, "operation" => operation).record(seconds);
     let label = outcome.as_ref().map_or_else(Failure::label, |_| "done");
@@ -198,17 +208,7 @@ impl Door {
         Ok((spool::collect(pieces, MESSAGE_BYTES).await?, parts))
     }
 
-    /// Carries out the operation of a message; names it for the metrics.
-    async fn operate(&self, message: Message<'_>) -> (&'static str, Result<Reply, Failure>) {
-        match smev3::read(message.bytes, message.version, limits()) {
-            Ok(request) => {
-                let operation = request.operation();
-                (operation, self.carry_out(&message, request).await)
-            }
-            Err(error) => ("unknown", Err(Failure::of_reading(error, message.version))),
-        }
-    }
-
+    /// Carries out the operation of a message.
     async fn carry_out(&self, message: &Message<'_>, request: Request) -> Result<Reply, Failure> {
         soap::check_action(message.action, &smev3::action(request.operation()))?;
         if let Some(provoked) = self.desk.provoked(&request) {
@@ -244,15 +244,15 @@ impl Door {
     }
 
     /// The system that signed a message, and where its signatures are.
-    async fn caller(&self, message: &Message<'_>) -> Result<(Caller, Plan), Failure> {
-        let plan = shape::smev3(message.bytes).map_err(fault::of_plan)?;
+    async fn caller<'a>(&self, message: &'a Message<'_>) -> Result<(Caller, &'a Plan), Failure> {
+        let plan = message.plan.as_ref().map_err(|refusal| fault::of_plan(refusal.clone()))?;
         // A MessageID that is none has a fault of its own.
         if let Some(flaw) = plan.flaw.clone().filter(|flaw| flaw.code != RefusalCode::MessageId) {
             let error = CallerError::Signature(Role::Personal, flaw, None);
-            return Err(fault::of_caller(error, &plan));
+            return Err(fault::of_caller(error, plan));
         }
-        let caller = self.desk.caller(message.bytes, &plan, limits()).await;
-        let caller = caller.map_err(|error| fault::of_caller(error, &plan))?;
+        let caller = self.desk.caller(message.bytes, plan, limits()).await;
+        let caller = caller.map_err(|error| fault::of_caller(error, plan))?;
         // What follows waits for the database, or for files in the store.
         drop(message.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok((caller, plan))

@@ -27,26 +27,29 @@ pub(super) fn identifies(local: &str) -> bool {
 impl Ids {
     /// Ids of a document whose signed element is `start`.
     pub(super) fn of(start: Start<'_>) -> Result<Self, Refusal> {
-        Self::with(start, "")
+        let mut ids = Self::default();
+        ids.target(start, "")?;
+        Ok(ids)
     }
 
-    /// The same where its id is an attribute of this namespace.
-    pub(super) fn with(start: Start<'_>, namespace: &str) -> Result<Self, Refusal> {
-        let mut ids = Self::default();
+    /// Takes note of the signed element, whose id is an attribute of this namespace.
+    pub(super) fn target(&mut self, start: Start<'_>, namespace: &str) -> Result<(), Refusal> {
+        let twice = || Refusal::new(RefusalCode::SigDuplicateId).at(start.place());
         for attribute in start.attributes() {
             if attribute.namespace == namespace && identifies(attribute.local) {
-                if ids.signed.is_some() {
-                    return Err(Refusal::new(RefusalCode::SigDuplicateId).at(start.place()));
+                let met = self.others.contains(&self.hasher.hash_one(attribute.value));
+                if met || self.signed.is_some() {
+                    return Err(twice());
                 }
-                ids.signed = Some(attribute.value.to_owned());
+                self.signed = Some(attribute.value.to_owned());
             }
         }
         for attribute in start.attributes() {
             if attribute.namespace != namespace && identifies(attribute.local) {
-                ids.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
+                self.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
             }
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// Takes note of the ids of another element.
