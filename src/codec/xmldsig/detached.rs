@@ -195,8 +195,7 @@ fn signature(
     let mut reader = Reader::new(document, limits);
     let (mut signed, mut holder) = (Track::of(place.signed), Track::of(place.holder));
     let (mut ids, mut inherited) = (Ids::default(), Inherited::default());
-    let (mut found, mut parsed) = (false, None);
-    let mut elsewhere = false;
+    let (mut parsed, mut elsewhere) = (None, false);
     // The first holder is there, and nothing is in it.
     let mut empty = false;
     loop {
@@ -216,13 +215,10 @@ fn signature(
             Event::Eof => break,
             _ => continue,
         };
-        if !signed.is_there() {
-            ids.see(start)?;
-        } else if std::mem::replace(&mut found, true) {
-            let what = "элемент, который должен быть подписан, стоит в сообщении дважды";
-            return Err(Refusal::new(RefusalCode::SigWrapping).at(start.place()).detail(what));
-        } else {
+        if signed.is_there() {
             ids.target(start, placement.id_namespace)?;
+        } else {
+            ids.see(start)?;
         }
         let held = holder.is_below();
         empty = holder.is_there() || (empty && !held);
@@ -239,7 +235,7 @@ fn signature(
             elsewhere |= !signed.within();
         }
     }
-    if !found {
+    if !ids.has_target() {
         let what = "в сообщении нет элемента, который должен быть подписан";
         return Err(Refusal::new(RefusalCode::SigCoverage).detail(what));
     }

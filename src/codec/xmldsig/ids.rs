@@ -13,6 +13,8 @@ const MAX_IDS: usize = 1_000_000;
 /// Ids met in a document. None may come twice, whatever the case and the namespace of its attribute.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
+    /// The signed element has been met.
+    met: bool,
     /// The id that may be referred to.
     signed: Option<String>,
     others: HashSet<u64>,
@@ -32,8 +34,13 @@ impl Ids {
         Ok(ids)
     }
 
-    /// Takes note of the signed element, whose id is an attribute of this namespace.
+    /// Takes note of the signed element, which must stand once, and whose id is an attribute of this
+    /// namespace.
     pub(super) fn target(&mut self, start: Start<'_>, namespace: &str) -> Result<(), Refusal> {
+        if std::mem::replace(&mut self.met, true) {
+            let what = "элемент, который должен быть подписан, стоит в сообщении дважды";
+            return Err(Refusal::new(RefusalCode::SigWrapping).at(start.place()).detail(what));
+        }
         let twice = || Refusal::new(RefusalCode::SigDuplicateId).at(start.place());
         for attribute in start.attributes() {
             if attribute.namespace == namespace && identifies(attribute.local) {
@@ -50,6 +57,11 @@ impl Ids {
             }
         }
         Ok(())
+    }
+
+    /// Whether the signed element has been met.
+    pub(super) fn has_target(&self) -> bool {
+        self.met
     }
 
     /// Takes note of the ids of another element.
