@@ -72,12 +72,13 @@ pub(super) fn has_aged(id: Uuid, now: DateTime<Utc>, node: Option<DateTime<Utc>>
 
 /// Name of a fault for the metrics: those that are known, so that nobody makes up others.
 pub(super) fn label(fault: &str) -> &'static str {
-    const KNOWN: [&str; 28] = [
+    const KNOWN: [&str; 29] = [
         "TIMEOUT",
         "UNREACHABLE",
         "CUT",
         "FOREIGN",
         "CORRELATION",
+        "RECIPIENT",
         "SIGNATURE",
         "UNSIGNED",
         "Fault",
