@@ -3,6 +3,7 @@
 
 mod cast;
 mod changes;
+mod disclosures;
 mod examples;
 mod faults;
 mod federation;
