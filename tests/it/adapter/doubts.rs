@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use kontingent::codec::smev3::Version;
-use kontingent::exchange::adapter::NodeTrust;
+use kontingent::exchange::adapter::{Link, NodeTrust};
 use kontingent::trust::TrustStore;
 use kontingent::trust::authority::{Authority, Validity};
 use rand::SeedableRng as _;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::pair::Pair;
 use super::proxy::Fault;
 use super::{DONE, Wanted, by_snils, snils, told};
+use crate::kill::free_port;
 use crate::stack::{Flavour, flavours, now};
 
 /// What the node has been told of answers that reached who asked.
@@ -150,5 +151,35 @@ async fn operators_see_the_last_failure_of_trust_of_each_operation() {
         (line("Последний сбой доверия, GetRequest"), line("Последний сбой доверия, GetStatus"));
     assert!(request.contains("адресовано «REGION77»") && request.contains(" UTC"), "{request}");
     assert!(status.contains("CERT_UNTRUSTED") && status.contains("Подпись узла"), "{status}");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_wrong_on_the_way_is_told_in_russian_under_its_code() {
+    let pair = Pair::start(Flavour::Embedded).await;
+    let said = "SELECT fault || ': ' || fault_text FROM remote_node WHERE fault IS NOT NULL";
+    for (fault, wanted) in [
+        (Fault::Refuse, "CUT: Ответ узла оборван: соединение разорвано ("),
+        (Fault::Cut, "CUT: Ответ узла оборван: соединение разорвано ("),
+        (Fault::Hang, "TIMEOUT: Узел не ответил вовремя"),
+        (Fault::Status(503), "FOREIGN: HTTP 503. Это не ответ узла обмена"),
+    ] {
+        pair.proxy.plan(move |_| fault.clone());
+        let running = pair.run();
+        more_calls(&pair, "GetRequest", 2).await;
+        let told = pair.region.texts(said).await;
+        assert!(told[0].starts_with(wanted), "{told:?}");
+        running.kill().await;
+    }
+    let address = format!("http://127.0.0.1:{}/ws/smev/1.3", free_port());
+    let signer = Arc::clone(pair.region.service.exchange().signer());
+    let link = Link::new(reqwest::Client::new(), address, Version::V13, signer);
+    let unsignable = link.call("Ack", "<x/>").await.unwrap_err().trouble();
+    assert_eq!(unsignable.fault, "UNSIGNED");
+    assert!(unsignable.text.starts_with("Сообщение не подписано нашим ключом ("), "{unsignable:?}");
+    let nobody = link.send("Ack", Vec::new()).await.unwrap_err().trouble();
+    let words = "С узлом нет соединения: соединение отклонено, по этому адресу никто не слушает (";
+    assert_eq!(nobody.fault, "UNREACHABLE");
+    assert!(nobody.text.starts_with(words), "{nobody:?}");
     pair.stop().await;
 }
