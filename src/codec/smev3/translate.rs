@@ -49,7 +49,7 @@ pub fn translate(element: String, from: Version, to: Version) -> String {
                 // An empty element may have no end tag.
                 if element[here..].starts_with("</") {
                     out.push_str(&element[copied..here]);
-                    out.push_str(&format!("</{fresh}:{}", end.local()));
+                    out.extend(["</", &fresh, ":", end.local()]);
                     copied = here + "</".len() + end.qualified().len();
                 }
             }
@@ -90,7 +90,7 @@ fn holder(tag: &str, start: Start<'_>, (from, to): (Version, Version), fresh: &s
         let (prefix, uri) = start.bound(number);
         if uri == from.types() || uri == from.basic() {
             let colon = if prefix.is_empty() { "" } else { ":" };
-            out.push_str(&format!(" xmlns{colon}{prefix}=\"{uri}\""));
+            out.extend([" xmlns", colon, prefix, "=\"", uri, "\""]);
         }
     }
     out.push_str(&tag["<".len() + start.qualified().len()..]);

@@ -230,7 +230,7 @@ async fn write(stream: &mut TcpStream, reply: &Reply) -> Option<()> {
 }
 
 /// Writes another id wherever the message's own stands, if there is one.
-fn claim(body: &mut Vec<u8>, id: Uuid) {
+fn claim(body: &mut [u8], id: Uuid) {
     let mark = b"MessageId>";
     let Some(at) = memchr::memmem::find(body, mark) else { return };
     let own = body[at + mark.len()..][..36].to_vec();
