@@ -21,6 +21,7 @@ mod statistics;
 mod status;
 mod store;
 mod transfers;
+mod turns;
 mod vectors;
 mod world;
 
