@@ -18,8 +18,9 @@ pub fn translate(element: String, from: Version, to: Version) -> String {
     }
     let mut reader = Reader::new(element.as_bytes(), Limits::of_ours());
     let (mut out, mut copied) = (String::with_capacity(element.len()), 0);
-    let fresh = unused_prefix(&element);
-    let (mut foreign, mut dropping, mut dropped) = (None, None, false);
+    // Where what others have written ends, and the prefix of what holds it.
+    let mut foreign: Option<(usize, String)> = None;
+    let (mut dropping, mut dropped) = (None, false);
     // The element was read when it was taken: it ends before anything is wrong with it.
     while let Ok((event, at)) = reader.step() {
         let here = usize::try_from(at.place().offset).unwrap_or(element.len());
@@ -37,17 +38,19 @@ pub fn translate(element: String, from: Version, to: Version) -> String {
                 let end = here + tag_length(&element[here..]);
                 let tag = &element[here..end];
                 if holds_foreign(start, from) {
+                    let fresh = unused_prefix(start);
                     out.push_str(&holder(tag, start, (from, to), &fresh));
-                    foreign = Some(start.depth());
+                    foreign = Some((start.depth(), fresh));
                 } else {
                     out.push_str(&renamed(tag, start, from, to));
                 }
                 copied = end;
             }
-            Event::End(end) if foreign == Some(end.depth()) => {
-                foreign = None;
+            Event::End(end) if foreign.as_ref().is_some_and(|(depth, _)| *depth == end.depth()) => {
                 // An empty element may have no end tag.
-                if element[here..].starts_with("</") {
+                if let Some((_, fresh)) = foreign.take()
+                    && element[here..].starts_with("</")
+                {
                     out.push_str(&element[copied..here]);
                     out.extend(["</", &fresh, ":", end.local()]);
                     copied = here + "</".len() + end.qualified().len();
@@ -97,10 +100,10 @@ fn holder(tag: &str, start: Start<'_>, (from, to): (Version, Version), fresh: &s
     out
 }
 
-/// A prefix that stands nowhere in a text.
-fn unused_prefix(text: &str) -> String {
+/// A prefix that means nothing at a start tag.
+fn unused_prefix(start: Start<'_>) -> String {
     let mut prefix = "own".to_owned();
-    while text.contains(&prefix) {
+    while start.lookup(&prefix).is_some() {
         prefix.push('_');
     }
     prefix
@@ -211,5 +214,22 @@ mod tests {
             v13.basic()
         );
         assert_eq!(translate(theirs, v11, v13), told);
+    }
+
+    #[test]
+    fn a_prefix_is_looked_for_among_those_that_mean_something_not_in_what_others_have_written() {
+        let (v11, v13) = (Version::V11, Version::V13);
+        let data = |open: &str, close: &str| {
+            let text = "own".to_owned() + &"_".repeat(2 << 20);
+            format!("<D><{open}>{text}</{close}></D>")
+        };
+        let plain = format!("b:MessagePrimaryContent xmlns:b='{}'", v11.basic());
+        let told = format!(
+            "own:MessagePrimaryContent xmlns:own=\"{}\" xmlns:b='{}'",
+            v13.basic(),
+            v11.basic()
+        );
+        let translated = translate(data(&plain, "b:MessagePrimaryContent"), v11, v13);
+        assert!(translated == data(&told, "own:MessagePrimaryContent"));
     }
 }
