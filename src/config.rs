@@ -178,11 +178,18 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Deliveries examined at the same time. Default 256.
     pub concurrent_deliveries: usize,
+    /// Federal messages received or judged at the same time, in bytes together. Default 256 MiB.
+    pub message_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { package_bytes: 2 << 30, body_bytes: 2 << 30, concurrent_deliveries: 256 }
+        Self {
+            package_bytes: 2 << 30,
+            body_bytes: 2 << 30,
+            concurrent_deliveries: 256,
+            message_bytes: 256 << 20,
+        }
     }
 }
 
@@ -365,6 +372,10 @@ impl Config {
         ensure!(
             self.timestamp.url.is_none() || self.timestamp.trust.is_some(),
             "timestamp.url needs timestamp.trust"
+        );
+        ensure!(
+            self.limits.message_bytes >= 16 << 20,
+            "limits.message_bytes has no room for the largest federal message, of 16 MiB"
         );
         self.federal.check()?;
         for (name, hash) in &self.operators {

@@ -281,6 +281,7 @@ fn router(
         let settings = federal::Settings {
             public_url: config.http.public_url.clone(),
             limits,
+            message_bytes: config.limits.message_bytes,
             message_age: Duration::from_secs(config.federal.message_age_hours * 3600),
             ..federal::Settings::default()
         };

@@ -5,13 +5,6 @@ use std::io::Read;
 use crate::codec::xml::{Event, Limits, Reader, Start};
 use crate::model::refusal::{Place, Refusal, RefusalCode};
 
-/// Most elements of a document that is read whole.
-const MOST: usize = 100_000;
-
-/// Most bytes that the elements and attributes of such a tree take, their texts not counted: each
-/// has the name of its namespace, which stands in the document once for all.
-const MOST_BYTES: usize = 32 << 20;
-
 /// An element. Namespace declarations, comments and prefixes are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -73,6 +66,7 @@ impl Node {
         namespace: &str,
         local: &str,
     ) -> Result<Self, Refusal> {
+        let Limits { tree_elements, tree_bytes, .. } = reader.limits();
         let (mut count, mut bytes) = (0, 0);
         let mut open = vec![Self {
             namespace: namespace.to_owned(),
@@ -89,7 +83,7 @@ impl Node {
                     let element = Self::begin(start);
                     count += 1;
                     bytes += element.bytes();
-                    if count > MOST || bytes > MOST_BYTES {
+                    if count > tree_elements || bytes > tree_bytes {
                         return Err(Refusal::new(RefusalCode::XmlElements).at(element.place));
                     }
                     open.push(element);

@@ -5,7 +5,7 @@ use axum::http::{Response, StatusCode};
 use chrono::{DateTime, Utc};
 
 use crate::codec::node::Flaw;
-use crate::codec::shape::Role;
+use crate::codec::shape::{Plan, Role};
 use crate::codec::smev3::{ContentError, Fault, ReadError, SignatureFault, Version};
 use crate::codec::soap::{self, FaultCode, SoapError};
 use crate::exchange::desk::{CallerError, OutOfDate, TakeError};
@@ -99,7 +99,7 @@ impl Failure {
 /// The failure for a message in which signatures could not be looked for.
 pub(super) fn of_plan(refusal: Refusal) -> Failure {
     match refusal.code {
-        RefusalCode::SigMissing => signature(Role::System, &refusal, None),
+        RefusalCode::SigMissing => signature(Role::System, &refusal, None, None),
         RefusalCode::AttachmentHeaders => {
             let id = refusal.detail.unwrap_or_default();
             Fault::AttachmentUnknown(format!("Вложение [Id=\"{id}\"] не имеет заголовка.")).into()
@@ -138,15 +138,18 @@ impl From<SealError> for Failure {
     }
 }
 
-impl From<CallerError> for Failure {
-    fn from(error: CallerError) -> Self {
-        match error {
-            CallerError::Signature(role, refusal, dates) => signature(role, &refusal, dates),
-            CallerError::File(id, refusal) => of_file(&id, refusal),
-            CallerError::OfficialBlocked(_) => Self::Fault(Fault::PersonalAccessDenied),
-            CallerError::NotRegistered => Self::Fault(Fault::SenderIsNotRegistered),
-            CallerError::Blocked(_) => Self::Fault(Fault::AccessDenied),
+/// The failure for a caller who is not let in, by a message in which this was to be signed.
+pub(super) fn of_caller(error: CallerError, plan: &Plan) -> Failure {
+    match error {
+        CallerError::Signature(role, refusal, dates) => {
+            let spot = plan.spots.iter().find(|spot| spot.role == role);
+            let target = spot.and_then(|spot| spot.signed_names().last().map(|name| name.1));
+            signature(role, &refusal, dates, target)
         }
+        CallerError::File(id, refusal) => of_file(&id, refusal),
+        CallerError::OfficialBlocked(_) => Failure::Fault(Fault::PersonalAccessDenied),
+        CallerError::NotRegistered => Failure::Fault(Fault::SenderIsNotRegistered),
+        CallerError::Blocked(_) => Failure::Fault(Fault::AccessDenied),
     }
 }
 
@@ -176,8 +179,13 @@ fn place(place: Place) -> String {
     format!("строка {}, столбец {}", place.line, place.column)
 }
 
-/// The fault for a signature that does not stand.
-fn signature(role: Role, refusal: &Refusal, dates: Option<OutOfDate>) -> Failure {
+/// The fault for a signature over the element of this name that does not stand.
+fn signature(
+    role: Role,
+    refusal: &Refusal,
+    dates: Option<OutOfDate>,
+    target: Option<&str>,
+) -> Failure {
     let Some(fault) = signature_fault(refusal.code) else {
         return Failure::Ours(Box::new(refusal.clone()));
     };
@@ -187,7 +195,7 @@ fn signature(role: Role, refusal: &Refusal, dates: Option<OutOfDate>) -> Failure
         SignatureFault::CertificateIsNotFound => refusal.code.text().to_owned(),
         SignatureFault::PoorSoapEnvelopeFormat
         | SignatureFault::IncorrectSignatureTarget
-        | SignatureFault::SignatureIsInvalid => unmatched(role, refusal),
+        | SignatureFault::SignatureIsInvalid => unmatched(role, refusal, target),
     };
     Failure::Fault(Fault::SignatureVerification(fault, text))
 }
@@ -214,9 +222,22 @@ fn signature_fault(code: RefusalCode) -> Option<SignatureFault> {
     })
 }
 
-fn unmatched(role: Role, refusal: &Refusal) -> String {
+fn unmatched(role: Role, refusal: &Refusal, target: Option<&str>) -> String {
     let at = refusal.place.map_or(String::new(), |at| format!(" ({})", place(at)));
-    let (role, why) = (role.name(), refusal.code.text());
+    let role = role.name();
+    // The words of a refusal speak of a package, which is signed as a whole.
+    let why = match (refusal.code, target) {
+        (RefusalCode::SigWrapping, Some(target)) => {
+            format!("Подписан не тот элемент: нужно подписать {target}")
+        }
+        (RefusalCode::SigReference, Some(target)) => {
+            format!("Ссылка подписи недопустима: в URI нужен Id элемента {target}")
+        }
+        (RefusalCode::SigTransform, _) => "Преобразование не разрешено: exclusive c14n, затем \
+             urn://smev-gov-ru/xmldsig/transform"
+            .to_owned(),
+        (code, _) => code.text().to_owned(),
+    };
     format!("{role} не соответствует подписанным данным: {why}{at}")
 }
 

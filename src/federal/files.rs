@@ -16,7 +16,7 @@ use crate::http::problem::{self, RequestId};
 use crate::http::spool;
 use crate::model::refusal::{Refusal, RefusalCode};
 
-/// Takes a file; tells its folder, its length and its hash, which the message must state.
+/// Takes a file, or finds it there already; tells its folder, its length and its hash, which the message must state.
 pub(super) async fn put(
     State(door): State<Arc<Door>>,
     Extension(id): Extension<RequestId>,
@@ -27,11 +27,11 @@ pub(super) async fn put(
     let Some((user, word)) = basic(&headers) else { return unknown(&id) };
     let pieces = Box::pin(spool::chunks(body, &door.settings.limits));
     match door.desk.put_file((&user, &word), &folder, &name, pieces).await {
-        Ok(file) => {
+        Ok((file, new)) => {
             let hash = STANDARD.encode(file.hash.unwrap_or_default());
             let told = json!({ "uuid": file.uuid, "fileName": file.name, "bytes": file.bytes, "hash": hash });
             let mut response = Response::new(Body::from(told.to_string()));
-            *response.status_mut() = StatusCode::CREATED;
+            *response.status_mut() = if new { StatusCode::CREATED } else { StatusCode::OK };
             let kind = HeaderValue::from_static("application/json");
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response

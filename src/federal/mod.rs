@@ -27,21 +27,19 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::codec::mtom::{self, Related};
 use crate::codec::shape::{self, Plan, Role};
-use crate::codec::smev3::{self, Fault, Request, Stamp, Version};
+use crate::codec::smev3::{self, Fault, MESSAGE_BYTES, Request, Stamp, Version};
 use crate::codec::soap;
 use crate::codec::xml;
 use crate::exchange::desk::{Caller, CallerError, Desk};
 use crate::federal::fault::Failure;
 use crate::federal::multipart::Parts;
+use crate::http::budget::{Account, Budget};
 use crate::http::guard::Peer;
 use crate::http::limits::Limits;
 use crate::http::problem::{self, RequestId};
 use crate::http::spool;
 use crate::model::refusal::{Refusal, RefusalCode};
 use crate::telemetry::{FEDERAL_SECONDS, FEDERAL_TOTAL};
-
-/// Largest message, in bytes: files of 5 MB in base64, and room to say that there are too many.
-const MESSAGE_BYTES: u64 = 16 << 20;
 
 /// What the door is told by the configuration.
 #[derive(Clone, Debug)]
@@ -50,6 +48,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Limits of connections and bodies.
     pub limits: Limits,
+    /// Bytes of all messages together that are received or judged; more are told to come later.
+    pub message_bytes: usize,
     /// How old the time in a message id may be.
     pub message_age: Duration,
     /// How far ahead of ours the sender's clock may be.
@@ -65,6 +65,7 @@ impl Default for Settings {
         Self {
             public_url: None,
             limits: Limits::default(),
+            message_bytes: 256 << 20,
             message_age: Duration::from_hours(24),
             clock_skew: Duration::from_mins(5),
             turns: processors.saturating_sub(1).max(1),
@@ -75,10 +76,15 @@ impl Default for Settings {
 /// Messages up to so many bytes are judged at once; longer ones take turns.
 const LIGHT: usize = 256 << 10;
 
+/// How long a whole message may take to come: whoever is slow does not hold the budget for hours.
+const MESSAGE_PATIENCE: Duration = Duration::from_mins(10);
+
 /// What the handlers share.
 struct Door {
     desk: Desk,
     settings: Settings,
+    /// Memory for messages: who sends them is known only when they have come whole.
+    budget: Budget,
     /// Turns for long messages.
     turns: Semaphore,
 }
@@ -92,6 +98,8 @@ struct Message<'a> {
     parts: bool,
     peer: &'a Peer,
     action: Option<&'a str>,
+    /// Where its signatures are.
+    plan: Result<Plan, Refusal>,
     /// Its turn, while it is read and its signatures are judged.
     turn: Mutex<Option<SemaphorePermit<'a>>>,
 }
@@ -111,7 +119,8 @@ impl From<Vec<u8>> for Reply {
 /// The routes of the door: `/ws/smev/1.1` to `/ws/smev/1.3`, their `?wsdl`, and the schemas beside.
 pub fn router(desk: Desk, settings: Settings) -> Router {
     let turns = Semaphore::new(settings.turns);
-    let door = Arc::new(Door { desk, settings, turns });
+    let budget = Budget::new(settings.message_bytes, settings.limits.connections);
+    let door = Arc::new(Door { desk, settings, budget, turns });
     Router::new()
         .route("/ws/smev/{name}", get(describe::describe).post(take))
         .route("/ws/smev/files/{folder}/{name}", get(files::get).put(files::put))
@@ -129,9 +138,18 @@ async fn take(
     let Some(version) = Version::parse(&name) else {
         return problem::respond(&RefusalCode::NotFound.into(), &request_id);
     };
-    let (bytes, parts) = match door.receive(&headers, body).await {
+    // Held until the message is answered.
+    let account = door.budget.account();
+    let received = door.receive(&headers, body, &account);
+    let received = tokio::time::timeout(MESSAGE_PATIENCE, received).await;
+    let (bytes, parts) = match received.unwrap_or(Err(RefusalCode::Timeout.into())) {
         Ok(received) => received,
-        Err(refusal) => return problem::respond(&refusal, &request_id),
+        Err(refusal) => {
+            let outcome = refusal.code.as_str();
+            metrics::counter!(FEDERAL_TOTAL, "operation" => "unknown", "outcome" => outcome)
+                .increment(1);
+            return problem::respond(&refusal, &request_id);
+        }
     };
     let turn = match bytes.len() {
         ..=LIGHT => None,
@@ -140,8 +158,16 @@ async fn take(
     let turn = Mutex::new(turn);
     let began = Instant::now();
     let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
-    let message = Message { version, bytes: &bytes, parts, peer: &peer, action, turn };
-    let (operation, outcome) = door.operate(message).await;
+    let (operation, outcome) = match smev3::read(&bytes, version, limits()) {
+        Ok((request, operation)) => {
+            let plan = shape::smev3_of(&operation);
+            drop(operation);
+            let message =
+                Message { version, bytes: &bytes, parts, peer: &peer, action, plan, turn };
+            (request.operation(), door.carry_out(&message, request).await)
+        }
+        Err(error) => ("unknown", Err(Failure::of_reading(error, version))),
+    };
     let seconds = began.elapsed().as_secs_f64();
     metrics::histogram!(FEDERAL_SECONDS, "operation" => operation).record(seconds);
     let label = outcome.as_ref().map_or_else(Failure::label, |_| "done");
@@ -155,7 +181,12 @@ async fn take(
 
 impl Door {
     /// The whole message, if it is one that is taken, and whether its sender takes parts.
-    async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<(Vec<u8>, bool), Refusal> {
+    async fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        account: &Arc<Account>,
+    ) -> Result<(Vec<u8>, bool), Refusal> {
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind: Option<Mime> = kind.and_then(|kind| kind.parse().ok());
         let unsuitable = || {
@@ -165,7 +196,7 @@ impl Door {
         };
         let kind = kind.ok_or_else(unsuitable)?;
         spool::declared(headers, &self.settings.limits)?;
-        let pieces = spool::chunks(body, &self.settings.limits);
+        let pieces = account.charged(spool::chunks(body, &self.settings.limits));
         if mtom::is_related(&kind) {
             let related = Related::new(&kind, pieces)?;
             return Ok((related.inlined(limits(), MESSAGE_BYTES).await?, true));
@@ -180,17 +211,7 @@ impl Door {
         Ok((spool::collect(pieces, MESSAGE_BYTES).await?, parts))
     }
 
-    /// Carries out the operation of a message; names it for the metrics.
-    async fn operate(&self, message: Message<'_>) -> (&'static str, Result<Reply, Failure>) {
-        match smev3::read(message.bytes, message.version, limits()) {
-            Ok(request) => {
-                let operation = request.operation();
-                (operation, self.carry_out(&message, request).await)
-            }
-            Err(error) => ("unknown", Err(Failure::of_reading(error, message.version))),
-        }
-    }
-
+    /// Carries out the operation of a message.
     async fn carry_out(&self, message: &Message<'_>, request: Request) -> Result<Reply, Failure> {
         soap::check_action(message.action, &smev3::action(request.operation()))?;
         if let Some(provoked) = self.desk.provoked(&request) {
@@ -226,13 +247,15 @@ impl Door {
     }
 
     /// The system that signed a message, and where its signatures are.
-    async fn caller(&self, message: &Message<'_>) -> Result<(Caller, Plan), Failure> {
-        let plan = shape::smev3(message.bytes).map_err(fault::of_plan)?;
+    async fn caller<'a>(&self, message: &'a Message<'_>) -> Result<(Caller, &'a Plan), Failure> {
+        let plan = message.plan.as_ref().map_err(|refusal| fault::of_plan(refusal.clone()))?;
         // A MessageID that is none has a fault of its own.
         if let Some(flaw) = plan.flaw.clone().filter(|flaw| flaw.code != RefusalCode::MessageId) {
-            return Err(CallerError::Signature(Role::Personal, flaw, None).into());
+            let error = CallerError::Signature(Role::Personal, flaw, None);
+            return Err(fault::of_caller(error, plan));
         }
-        let caller = self.desk.caller(message.bytes, &plan, limits()).await?;
+        let caller = self.desk.caller(message.bytes, plan, limits()).await;
+        let caller = caller.map_err(|error| fault::of_caller(error, plan))?;
         // What follows waits for the database, or for files in the store.
         drop(message.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok((caller, plan))

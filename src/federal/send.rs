@@ -39,7 +39,7 @@ impl Door {
             return Err(Fault::TransactionCodeInvalid.into());
         }
         let root = request.data.content.clone();
-        let sent = sent(message, &plan, message_id, request)?;
+        let sent = sent(message, plan, message_id, request)?;
         let taken = self.desk.send_request(&caller, sent).await;
         let taken = taken.map_err(|error| refused(error, message_id, &root, "sendRequest"));
         let (sent_at, provider) = taken?;
@@ -67,7 +67,7 @@ impl Door {
             Content::Primary(root) => root.clone(),
             _ => Node::document(b"<none/>", limits()).map_err(soap::SoapError::from)?,
         };
-        let sent = sent(message, &plan, message_id, request)?;
+        let sent = sent(message, plan, message_id, request)?;
         let taken = self.desk.send_response(&caller, sent).await;
         let (sent_at, recipient) = taken.map_err(|error| match error {
             TakeError::Address => Fault::RequesterIsNotFound(to).into(),

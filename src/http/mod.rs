@@ -1,5 +1,6 @@
 //! Listening, TLS, limits, spooling of bodies. Knows no XML.
 
+pub mod budget;
 pub mod guard;
 pub mod limits;
 pub mod problem;

@@ -126,10 +126,35 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`].
     pub async fn begin_read(&self) -> Result<Tx, DbError> {
+        self.begin_reading("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    /// [`Db::begin`] for statements over a few rows: PostgreSQL plans each once for a connection, and
+    /// not anew for every array of parameters, which takes longer than carrying it out.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`].
+    pub async fn begin_brief(&self) -> Result<Tx, DbError> {
+        let Self::Postgres(pool) = self else { return self.begin().await };
+        let pool = pool.clone();
+        let begin = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan";
+        Ok(Tx::Postgres(whole(async move { pool.begin_with(begin).await }).await?))
+    }
+
+    /// [`Db::begin_read`] for statements over a few rows, as [`Db::begin_brief`].
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`].
+    pub async fn begin_brief_read(&self) -> Result<Tx, DbError> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+            SET LOCAL plan_cache_mode = force_generic_plan";
+        self.begin_reading(begin).await
+    }
+
+    async fn begin_reading(&self, begin: &'static str) -> Result<Tx, DbError> {
         Ok(match self {
             Self::Postgres(pool) => {
                 let pool = pool.clone();
-                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 Tx::Postgres(whole(async move { pool.begin_with(begin).await }).await?)
             }
             Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),

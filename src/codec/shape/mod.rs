@@ -96,6 +96,14 @@ pub fn smev3(document: &[u8]) -> Result<Plan, Refusal> {
     smev3::plan(&Node::document(document, limits())?)
 }
 
+/// The same of a message that has been read, by the only child of its `Body`.
+///
+/// # Errors
+/// As [`smev3`], but for the XML and the envelope.
+pub fn smev3_of(operation: &Node) -> Result<Plan, Refusal> {
+    smev3::plan_of(operation)
+}
+
 /// The signature of the exchange in its answer to SendRequest, SendResponse, GetRequest or GetResponse: by
 /// it whoever gets the answer knows that the exchange vouches for what is in it.
 ///

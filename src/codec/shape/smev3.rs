@@ -21,7 +21,11 @@ struct Version {
 
 /// Finds the signatures of a message by its operation.
 pub(super) fn plan(root: &Node) -> Result<Plan, Refusal> {
-    let operation = operation(root)?;
+    plan_of(operation(root)?)
+}
+
+/// Finds the signatures of an operation.
+pub(super) fn plan_of(operation: &Node) -> Result<Plan, Refusal> {
     let unknown = || Refusal::new(RefusalCode::OperationUnknown).at(operation.place);
     let version = operation.namespace.strip_prefix(TYPES).ok_or_else(unknown)?;
     if !["1.1", "1.2", "1.3"].contains(&version) {

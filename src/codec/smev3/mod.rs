@@ -25,3 +25,11 @@ pub use write::{
     SIGNED_BY_CALLER, SIGNED_BY_SMEV, Stored, Told, ack_response, delivery, delivery_names,
     empty_delivery, empty_status, part_id, provided_response, queue_statistics, send_answer, state,
 };
+
+/// Largest message that is taken at the door, in bytes: files of 5 MB in base64, and room to say that
+/// there are too many.
+pub const MESSAGE_BYTES: u64 = 16 << 20;
+
+/// Largest message that is handed out, in bytes: what was taken, in base64 if it came in parts, among what
+/// the exchange says of it and signs.
+pub const DELIVERY_BYTES: u64 = MESSAGE_BYTES / 3 * 4 + (2 << 20);

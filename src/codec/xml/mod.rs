@@ -50,6 +50,11 @@ pub struct Limits {
     pub instructions: u32,
     /// Whether there may be comments.
     pub comments: bool,
+    /// Elements of a document that is read whole.
+    pub tree_elements: usize,
+    /// Bytes that the elements and attributes of such a tree take, their texts not counted: each has the
+    /// name of its namespace, which stands in the document once for all.
+    pub tree_bytes: usize,
 }
 
 impl Default for Limits {
@@ -65,6 +70,8 @@ impl Default for Limits {
             namespace_bytes: 16 << 10,
             instructions: 0,
             comments: true,
+            tree_elements: 100_000,
+            tree_bytes: 32 << 20,
         }
     }
 }
@@ -83,6 +90,8 @@ impl Limits {
             namespaces_in_scope: 4 * taken.namespaces_in_scope,
             namespace_bytes: 4 * taken.namespace_bytes,
             instructions: 1 << 16,
+            tree_elements: 2 * taken.tree_elements,
+            tree_bytes: 2 * taken.tree_bytes,
             ..taken
         }
     }

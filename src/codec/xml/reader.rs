@@ -60,6 +60,11 @@ impl<R: Read> Reader<R> {
         self.core.depth()
     }
 
+    /// What a document may need.
+    pub fn limits(&self) -> Limits {
+        self.core.limits
+    }
+
     /// Sets another limit for the bytes of text between two tags, for instance before base64.
     pub fn set_text_limit(&mut self, bytes: u64) {
         self.core.limits.text = bytes;

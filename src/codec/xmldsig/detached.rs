@@ -35,39 +35,57 @@ pub struct Placement<'a> {
     pub whole: bool,
 }
 
-/// Follows the names of open elements; an element counts as open through its end tag.
-#[derive(Default)]
-pub(super) struct Path {
-    names: Vec<(String, String)>,
+/// Follows whether the open elements are those of a path; an element counts as open through its end
+/// tag.
+pub(super) struct Track<'a> {
+    path: &'a [Name<'a>],
+    depth: usize,
+    /// How many names of the path the open elements have.
+    matched: usize,
     ended: bool,
 }
 
-impl Path {
+impl<'a> Track<'a> {
+    pub(super) fn of(path: &'a [Name<'a>]) -> Self {
+        Self { path, depth: 0, matched: 0, ended: false }
+    }
+
     pub(super) fn event(&mut self, event: &Event<'_>) {
         if std::mem::take(&mut self.ended) {
-            self.names.pop();
+            self.depth -= 1;
+            self.matched = self.matched.min(self.depth);
         }
         match event {
             Event::Start(start) => {
-                self.names.push((start.namespace().to_owned(), start.local().to_owned()));
+                let next = self.path.get(self.depth).filter(|_| self.matched == self.depth);
+                if next.is_some_and(|&(namespace, local)| start.is(namespace, local)) {
+                    self.matched += 1;
+                }
+                self.depth += 1;
             }
             Event::End(_) => self.ended = true,
             Event::Text(_) | Event::Instruction(_) | Event::Eof => {}
         }
     }
 
-    pub(super) fn is(&self, path: &[Name<'_>]) -> bool {
-        self.names.len() == path.len() && self.within(path)
+    /// Whether the innermost open element is that of the path.
+    pub(super) fn is_there(&self) -> bool {
+        self.within() && self.depth == self.path.len()
     }
 
-    fn is_child_of(&self, path: &[Name<'_>]) -> bool {
-        self.names.len() == path.len() + 1 && self.within(path)
+    /// Whether the parent of the innermost open element is that of the path.
+    fn is_below(&self) -> bool {
+        self.within() && self.depth == self.path.len() + 1
     }
 
-    /// Says whether the path is this one or leads on from it.
-    fn within(&self, path: &[Name<'_>]) -> bool {
-        let mut names = self.names.iter().map(|(namespace, local)| (&**namespace, &**local));
-        path.iter().all(|&name| names.next() == Some(name))
+    /// Whether the element of the path is open.
+    pub(super) fn within(&self) -> bool {
+        self.matched == self.path.len()
+    }
+
+    /// The innermost open element has been read through its end tag by somebody else.
+    fn end(&mut self) {
+        self.ended = true;
     }
 }
 
@@ -161,66 +179,33 @@ fn found(
     placement: Placement<'_>,
     limits: Limits,
 ) -> Result<(Parsed, (bool, Form)), Refusal> {
-    let ids = signed_ids(document, place, placement, limits)?;
-    let parsed = signature(document, place, placement, limits, ids)?;
+    let parsed = signature(document, place, placement, limits)?;
     let form = parsed.form()?;
     Ok((parsed, form))
 }
 
-/// Ids of the document with that of the signed element, which must stand once.
-fn signed_ids(
-    document: &[u8],
-    place: Detached<'_>,
-    placement: Placement<'_>,
-    limits: Limits,
-) -> Result<Ids, Refusal> {
-    let mut found = None;
-    let mut reader = Reader::new(document, limits);
-    let mut path = Path::default();
-    loop {
-        let event = reader.next()?;
-        path.event(&event);
-        match event {
-            Event::Start(start) if path.is(place.signed) => {
-                if found.is_some() {
-                    let what = "элемент, который должен быть подписан, стоит в сообщении дважды";
-                    return Err(Refusal::new(RefusalCode::SigWrapping)
-                        .at(start.place())
-                        .detail(what));
-                }
-                found = Some(Ids::with(start, placement.id_namespace)?);
-            }
-            Event::Eof => {
-                let what = "в сообщении нет элемента, который должен быть подписан";
-                return found.ok_or_else(|| Refusal::new(RefusalCode::SigCoverage).detail(what));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Reads the signature at its place and judges what it refers to.
+/// Reads the signature at its place and judges what it refers to: the signed element, which must
+/// stand once.
 fn signature(
     document: &[u8],
     place: Detached<'_>,
     placement: Placement<'_>,
     limits: Limits,
-    mut ids: Ids,
 ) -> Result<Parsed, Refusal> {
     let mut reader = Reader::new(document, limits);
-    let mut path = Path::default();
-    let mut inherited = Inherited::default();
-    let mut parsed = None;
-    let mut elsewhere = false;
+    let (mut signed, mut holder) = (Track::of(place.signed), Track::of(place.holder));
+    let (mut ids, mut inherited) = (Ids::default(), Inherited::default());
+    let (mut parsed, mut elsewhere) = (None, false);
     // The first holder is there, and nothing is in it.
     let mut empty = false;
     loop {
         let (event, at) = reader.step()?;
-        path.event(&event);
+        signed.event(&event);
+        holder.event(&event);
         inherited.event(&event);
         let start = match event {
             Event::Start(start) => start,
-            Event::Text(text) if path.is(place.holder) && !text.trim_ascii().is_empty() => {
+            Event::Text(text) if holder.is_there() && !text.trim_ascii().is_empty() => {
                 if placement.shared {
                     continue;
                 }
@@ -230,24 +215,38 @@ fn signature(
             Event::Eof => break,
             _ => continue,
         };
-        if !path.is(place.signed) {
+        if signed.is_there() {
+            ids.target(start, placement.id_namespace)?;
+        } else {
             ids.see(start)?;
         }
-        let held = path.is_child_of(place.holder);
-        empty = path.is(place.holder) || (empty && !held);
+        let held = holder.is_below();
+        empty = holder.is_there() || (empty && !held);
         let signature = start.is(DSIG, "Signature");
         if signature && held && parsed.is_none() {
             parsed = Some(Grammar::read(&mut reader, &mut ids, &inherited)?);
-            path.ended = true;
+            signed.end();
+            holder.end();
         } else if held && (signature || !placement.shared) {
             let what = "рядом с ds:Signature стоит ещё элемент";
             return Err(Refusal::new(RefusalCode::SigStructure).at(start.place()).detail(what));
         } else if signature {
             // Inside the signed content it is that content's own affair.
-            elsewhere |= !path.within(place.signed);
+            elsewhere |= !signed.within();
         }
     }
-    let missing = || match (elsewhere, empty) {
+    if !ids.has_target() {
+        let what = "в сообщении нет элемента, который должен быть подписан";
+        return Err(Refusal::new(RefusalCode::SigCoverage).detail(what));
+    }
+    let parsed = parsed.ok_or_else(|| missing(elsewhere, empty))?;
+    ids.judge(&parsed.uri, placement.whole)?;
+    Ok(parsed)
+}
+
+/// Why there is no signature at its place: one stands elsewhere, or nothing is in its holder.
+fn missing(elsewhere: bool, empty: bool) -> Refusal {
+    match (elsewhere, empty) {
         // Nobody moved a signature away from a place that was left blank.
         (_, true) => Refusal::new(RefusalCode::SigMissing).detail("элемент подписи пуст"),
         (true, _) => {
@@ -255,13 +254,11 @@ fn signature(
             Refusal::new(RefusalCode::SigWrapping).detail(what)
         }
         _ => RefusalCode::SigMissing.into(),
-    };
-    let parsed = parsed.ok_or_else(missing)?;
-    ids.judge(&parsed.uri, placement.whole)?;
-    Ok(parsed)
+    }
 }
 
-/// The digest of the signed element, its own signature left out when a holder is named.
+/// The digest of the signed element, its own signature left out when a holder is named. The document
+/// must have been read to its end before.
 pub(super) fn digest_of(
     document: &[u8],
     signed: &[Name<'_>],
@@ -275,7 +272,8 @@ pub(super) fn digest_of(
     Ok(hash.finish())
 }
 
-/// Writes what is hashed of the signed element, its own signature left out when a holder is named.
+/// Writes what is hashed of the first such element, its own signature left out when a holder is named;
+/// what follows it is not read.
 fn write_signed(
     document: &[u8],
     signed: &[Name<'_>],
@@ -285,7 +283,8 @@ fn write_signed(
     sink: impl Sink,
 ) -> Result<(), Refusal> {
     let mut reader = Reader::new(document, limits);
-    let mut path = Path::default();
+    let mut track = Track::of(signed);
+    let mut holder = leave_out.map(Track::of);
     let mut inherited = Inherited::default();
     let mut sink = Some(sink);
     let mut writer = None;
@@ -293,30 +292,33 @@ fn write_signed(
     let mut leaving = None;
     loop {
         let (event, at) = reader.step()?;
-        path.event(&event);
+        track.event(&event);
+        if let Some(holder) = &mut holder {
+            holder.event(&event);
+        }
         if matches!(event, Event::Eof) {
             return Ok(());
         }
-        if !path.within(signed) {
+        if !track.within() {
             inherited.event(&event);
             continue;
         }
         if let Some(sink) = sink.take() {
             writer = Some(FormWriter::within(sink, form, &inherited)?);
         }
-        let Some(writer) = &mut writer else { continue };
+        let Some(writer) = &mut writer else { return Ok(()) };
+        let held = || holder.as_ref().is_some_and(Track::is_below);
         match &event {
-            Event::Start(start)
-                if leaving.is_none()
-                    && start.is(DSIG, "Signature")
-                    && leave_out.is_some_and(|holder| path.is_child_of(holder)) =>
-            {
+            Event::Start(start) if leaving.is_none() && start.is(DSIG, "Signature") && held() => {
                 writer.pause(at);
                 leaving = Some(start.depth());
             }
             Event::End(end) if leaving == Some(end.depth()) => leaving = None,
             _ if leaving.is_some() => {}
             _ => writer.event(&event, at)?,
+        }
+        if matches!(&event, Event::End(_)) && track.is_there() {
+            return Ok(());
         }
     }
 }

@@ -13,6 +13,8 @@ const MAX_IDS: usize = 1_000_000;
 /// Ids met in a document. None may come twice, whatever the case and the namespace of its attribute.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
+    /// The signed element has been met.
+    met: bool,
     /// The id that may be referred to.
     signed: Option<String>,
     others: HashSet<u64>,
@@ -27,26 +29,39 @@ pub(super) fn identifies(local: &str) -> bool {
 impl Ids {
     /// Ids of a document whose signed element is `start`.
     pub(super) fn of(start: Start<'_>) -> Result<Self, Refusal> {
-        Self::with(start, "")
+        let mut ids = Self::default();
+        ids.target(start, "")?;
+        Ok(ids)
     }
 
-    /// The same where its id is an attribute of this namespace.
-    pub(super) fn with(start: Start<'_>, namespace: &str) -> Result<Self, Refusal> {
-        let mut ids = Self::default();
+    /// Takes note of the signed element, which must stand once, and whose id is an attribute of this
+    /// namespace.
+    pub(super) fn target(&mut self, start: Start<'_>, namespace: &str) -> Result<(), Refusal> {
+        if std::mem::replace(&mut self.met, true) {
+            let what = "элемент, который должен быть подписан, стоит в сообщении дважды";
+            return Err(Refusal::new(RefusalCode::SigWrapping).at(start.place()).detail(what));
+        }
+        let twice = || Refusal::new(RefusalCode::SigDuplicateId).at(start.place());
         for attribute in start.attributes() {
             if attribute.namespace == namespace && identifies(attribute.local) {
-                if ids.signed.is_some() {
-                    return Err(Refusal::new(RefusalCode::SigDuplicateId).at(start.place()));
+                let met = self.others.contains(&self.hasher.hash_one(attribute.value));
+                if met || self.signed.is_some() {
+                    return Err(twice());
                 }
-                ids.signed = Some(attribute.value.to_owned());
+                self.signed = Some(attribute.value.to_owned());
             }
         }
         for attribute in start.attributes() {
             if attribute.namespace != namespace && identifies(attribute.local) {
-                ids.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
+                self.note(attribute.value).map_err(|code| Refusal::new(code).at(start.place()))?;
             }
         }
-        Ok(ids)
+        Ok(())
+    }
+
+    /// Whether the signed element has been met.
+    pub(super) fn has_target(&self) -> bool {
+        self.met
     }
 
     /// Takes note of the ids of another element.

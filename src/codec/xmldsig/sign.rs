@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::algorithm::{ENVELOPED, EXCLUSIVE, SMEV, SignatureAlgorithm, digest_uri, method_uri};
-use super::detached::{Detached, Path, Placement, digest_of};
+use super::detached::{Detached, Placement, Track, digest_of};
 use super::{DSIG, DigestAlgorithm, WSSE, X509_TOKEN};
 use crate::codec::form::{Form, FormWriter, octets};
 use crate::codec::xml::{Event, Limits, Reader, Start, escape_attribute};
@@ -175,22 +175,23 @@ fn plan_detached(
 ) -> Result<Plan, Refusal> {
     let limits = Limits::of_ours();
     let mut reader = Reader::new(xml, limits);
-    let mut path = Path::default();
+    let (mut signed, mut holder) = (Track::of(place.signed), Track::of(place.holder));
     let (mut target, mut begin, mut end) = (None, 0, None);
     loop {
         let (event, at) = reader.step()?;
-        path.event(&event);
+        signed.event(&event);
+        holder.event(&event);
         match event {
             Event::Start(start) => {
-                if path.is(place.signed) {
+                if signed.is_there() {
                     target = id_in(start, placement.id_namespace).map(|id| format!("#{id}"));
                 }
-                if path.is(place.holder) && end.is_none() {
+                if holder.is_there() && end.is_none() {
                     begin = at.place().offset;
                 }
             }
             // The first of several of one name, as in verification.
-            Event::End(_) if path.is(place.holder) && end.is_none() => {
+            Event::End(_) if holder.is_there() && end.is_none() => {
                 end = Some(at.place().offset);
             }
             Event::Eof => break,

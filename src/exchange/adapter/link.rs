@@ -13,14 +13,11 @@ use reqwest::{Client, Response};
 use crate::codec::mtom::{self, Related};
 use crate::codec::node::Node;
 use crate::codec::smev3::client::{AnswerError, NodeFault, body};
-use crate::codec::smev3::{Version, action};
+use crate::codec::smev3::{DELIVERY_BYTES, Version, action};
 use crate::codec::{soap, xml};
 use crate::exchange::seal::{SealError, sign_call};
 use crate::storage::mailbox::remote::Trouble;
 use crate::trust::Signer;
-
-/// Largest answer, in bytes: files of 5 MB in base64, and room.
-const MOST: u64 = 16 << 20;
 
 /// What is taken as an answer: also parts, which stacks of the exchange send even without files.
 const TAKEN: &str = "multipart/related; type=\"application/xop+xml\", text/xml";
@@ -136,13 +133,13 @@ async fn whole(response: Response) -> Result<Result<Vec<u8>, String>, LinkError>
     let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind: Option<Mime> = kind.and_then(|kind| kind.parse().ok());
     let Some(document) = collect(response).await? else {
-        return Ok(Err(format!("ответ длиннее {MOST} байт")));
+        return Ok(Err(format!("ответ длиннее {DELIVERY_BYTES} байт")));
     };
     let Some(kind) = kind.filter(mtom::is_related) else { return Ok(Ok(document)) };
     let pieces = futures_util::stream::iter([Ok::<_, io::Error>(Bytes::from(document))]);
     let limits = xml::Limits { comments: true, ..xml::Limits::of_ours() };
     let joined = match Related::new(&kind, pieces) {
-        Ok(related) => related.inlined(limits, MOST).await,
+        Ok(related) => related.inlined(limits, DELIVERY_BYTES).await,
         Err(refusal) => Err(refusal),
     };
     Ok(joined.map_err(|refusal| format!("части сообщения не читаются: {refusal}")))
@@ -154,7 +151,7 @@ async fn collect(response: Response) -> Result<Option<Vec<u8>>, LinkError> {
     let mut all = Vec::new();
     while let Some(piece) = pieces.next().await {
         all.extend_from_slice(&piece.map_err(LinkError::Silent)?);
-        if all.len() as u64 > MOST {
+        if all.len() as u64 > DELIVERY_BYTES {
             return Ok(None);
         }
     }

@@ -1,10 +1,9 @@
 //! GetRequest, GetResponse, Ack: what waits is handed out, hidden from others for 15 minutes, and
 //! confirmed.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::files::Pass;
@@ -14,9 +13,6 @@ use crate::codec::smev3::{Version, translate, translate_own};
 use crate::exchange::question::QuestionError;
 use crate::storage::federal_system::FederalSystem;
 use crate::storage::mailbox::{self, Leased, MailboxError, Place, Queue, Selector, State};
-
-/// How often a queue that is polled is noted as such.
-const NOTED: TimeDelta = TimeDelta::minutes(1);
 
 /// How long a call waits for others that are taking what waits, at first; each pause is twice as long as
 /// the one before, a second together.
@@ -173,13 +169,8 @@ impl Desk {
     }
 
     async fn note_poll(&self, place: &Place) -> Result<(), MailboxError> {
-        let now = self.now();
-        {
-            let mut polled = self.0.polled.lock().unwrap_or_else(PoisonError::into_inner);
-            if polled.get(place).is_some_and(|at| now - *at < NOTED) {
-                return Ok(());
-            }
-            polled.insert(place.clone(), now);
+        if !self.0.polled.is_due(place, self.now()) {
+            return Ok(());
         }
         let mut tx = self.db().begin().await?;
         mailbox::note_poll(&mut tx, place).await?;

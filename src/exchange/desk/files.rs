@@ -50,17 +50,19 @@ pub struct Pass {
 pub type Content = Pin<Box<dyn Stream<Item = Result<Bytes, DbError>> + Send>>;
 
 impl Desk {
-    /// Takes a file of a system, who proves itself by its mnemonic and its word.
+    /// Takes a file of a system, who proves itself by its mnemonic and its word; says whether it is new.
+    /// The same bytes once more are no other file: the reply to the first may have been lost.
     ///
     /// # Errors
-    /// `UNAUTHORISED`, `ID_REUSED` for a folder that is there, `LIMIT_BYTES`, or what is wrong with the body.
+    /// `UNAUTHORISED`, `FOLDER_TAKEN` by another file, `FILE_UNFINISHED`, `LIMIT_BYTES`, or what is wrong
+    /// with the body.
     pub async fn put_file(
         &self,
         (mnemonic, word): (&str, &str),
         uuid: &str,
         name: &str,
         mut body: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
-    ) -> Result<File, Refusal> {
+    ) -> Result<(File, bool), Refusal> {
         let account = file_store::account(self.db(), mnemonic).await.map_err(unavailable)?;
         let right = |hash: &[u8]| memcmp::eq(&sha256(word.as_bytes()), hash);
         let account = account.filter(|(_, hash)| hash.len() == 32 && right(hash));
@@ -87,11 +89,12 @@ impl Desk {
         };
         let mut tx = self.db().begin().await.map_err(unavailable)?;
         if !file_store::begin(&mut tx, &file, self.now()).await.map_err(unavailable)? {
-            return Err(Refusal::new(RefusalCode::IdReused).detail("каталог уже занят"));
+            drop(tx);
+            return self.repeated(file, &mut body).await.map(|known| (known, false));
         }
         tx.commit().await.map_err(unavailable)?;
         match self.fill(&mut file, QUOTA - put, &mut body).await {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok((file, true)),
             Err(refusal) => {
                 if let Err(error) = self.forget(&file).await {
                     tracing::warn!(%error, "what came of a broken upload is removed later");
@@ -99,6 +102,34 @@ impl Desk {
                 Err(refusal)
             }
         }
+    }
+
+    /// The file that is in the folder already, if this is the same one.
+    async fn repeated(
+        &self,
+        file: File,
+        body: &mut (impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin),
+    ) -> Result<File, Refusal> {
+        let known = file_store::find(self.db(), &file.uuid).await.map_err(unavailable)?;
+        let known = known.ok_or(RefusalCode::FileUnfinished)?;
+        if known.system != file.system || known.name != file.name {
+            return Err(RefusalCode::FolderTaken.into());
+        }
+        let Some(hash) = &known.hash else { return Err(RefusalCode::FileUnfinished.into()) };
+        let mut repeated = Streebog::new_256();
+        let mut bytes = 0;
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|error| met(&error))?;
+            bytes += i64::try_from(piece.len()).unwrap_or(i64::MAX);
+            if bytes > known.bytes {
+                return Err(RefusalCode::FolderTaken.into());
+            }
+            repeated.update(&piece);
+        }
+        if repeated.finish() != *hash {
+            return Err(RefusalCode::FolderTaken.into());
+        }
+        Ok(known)
     }
 
     /// Writes the pieces of a file as they come, and its hash.
@@ -114,9 +145,7 @@ impl Desk {
             let next = body.next().await;
             let ended = next.is_none();
             if let Some(bytes) = next {
-                let bytes = bytes.map_err(|error| {
-                    refusal_of(&error).unwrap_or_else(|| RefusalCode::Truncated.into())
-                })?;
+                let bytes = bytes.map_err(|error| met(&error))?;
                 file.bytes += i64::try_from(bytes.len()).unwrap_or(i64::MAX);
                 if file.bytes > MESSAGE_FILES.min(left) {
                     return Err(RefusalCode::LimitBytes.into());
@@ -263,6 +292,11 @@ pub(super) async fn allow(tx: &mut Tx, files: Vec<File>) -> Result<Vec<Pass>, Ta
         passes.push(Pass { file, user, password });
     }
     Ok(passes)
+}
+
+/// What is wrong with a body.
+fn met(error: &std::io::Error) -> Refusal {
+    refusal_of(error).unwrap_or_else(|| RefusalCode::Truncated.into())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -21,7 +21,7 @@ impl Work for Handing {
     type Error = TakeError;
 
     async fn perform(&self, jobs: &[Selector]) -> Result<Vec<Option<Out>>, TakeError> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_brief().await?;
         let mut outs: Vec<Option<Out>> = jobs.iter().map(|_| None).collect();
         let mut seen: Vec<&Selector> = Vec::new();
         for selector in jobs {

@@ -18,7 +18,7 @@ use crate::storage::mailbox::{self, Message, Open, Queue, Undeliverable};
 /// How often is looked.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Turns after which is looked for files that nobody sent, and for states that nobody wants.
+/// Turns after which is looked for files that nobody sent, and for states and queues that nobody wants.
 const UNUSED_TURNS: u64 = 120;
 
 /// Requests given up, and answers taken back, in one turn.
@@ -165,11 +165,13 @@ impl Desk {
         })
     }
 
-    /// Removes files that nobody sent, and states that nobody asked for.
+    /// Removes files that nobody sent, states that nobody asked for, and what was noted of queues that
+    /// nobody polls.
     async fn remove_unused(&self) -> Result<(), DbError> {
         self.remove_unused_files().await?;
         let mut tx = self.db().begin().await?;
         mailbox::forget_states(&mut tx).await?;
+        mailbox::forget_polls(&mut tx).await?;
         tx.commit().await
     }
 }

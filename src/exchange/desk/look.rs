@@ -47,7 +47,7 @@ impl Work for Looking {
     type Error = TakeError;
 
     async fn perform(&self, jobs: &[Inquiry]) -> Result<Vec<Look>, TakeError> {
-        let mut tx = self.db.begin_read().await?;
+        let mut tx = self.db.begin_brief_read().await?;
         let ids: Vec<Uuid> = jobs.iter().map(|job| job.message_id).collect();
         let taken = mailbox::taken(&mut tx, &ids).await?;
         let places: HashSet<_> = jobs.iter().map(|job| (&job.place, job.sender)).collect();

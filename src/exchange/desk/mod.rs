@@ -8,6 +8,7 @@ mod hand;
 mod late;
 mod look;
 mod own;
+mod polled;
 mod post;
 mod pulled;
 mod rehearsal;
@@ -16,8 +17,7 @@ mod respond;
 mod send;
 mod turns;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use openssl::error::ErrorStack;
@@ -30,6 +30,7 @@ use crate::codec::smev3::{Participant, Version};
 use crate::exchange::Exchange;
 use crate::exchange::desk::hand::Handing;
 use crate::exchange::desk::look::Looking;
+use crate::exchange::desk::polled::Polled;
 use crate::exchange::desk::post::Writing;
 use crate::exchange::desk::turns::Turns;
 use crate::exchange::members::{Kind, Members};
@@ -43,7 +44,7 @@ use crate::storage::db::{Db, DbError};
 use crate::storage::federal as registry;
 use crate::storage::federal_system::FederalSystem;
 use crate::storage::ids::Ids;
-use crate::storage::mailbox::{MailboxError, Place};
+use crate::storage::mailbox::MailboxError;
 
 pub use caller::{Caller, CallerError, OutOfDate};
 pub use deliver::Delivered;
@@ -75,8 +76,7 @@ struct Inner {
     node: [u8; 6],
     sequence: ContextV1,
     secret: OnceCell<Vec<u8>>,
-    /// When each queue was last noted as polled.
-    polled: Mutex<HashMap<Place, DateTime<Utc>>>,
+    polled: Polled,
 }
 
 /// A message that a system sent: its envelope is valid, its sender known.
@@ -195,7 +195,7 @@ impl Desk {
             node: [node[0] | 1, node[1], node[2], node[3], node[4], node[5]],
             sequence: ContextV1::new(u16::from_be_bytes([high, low])),
             secret: OnceCell::new(),
-            polled: Mutex::default(),
+            polled: Polled::default(),
         };
         Ok(Self(Arc::new(inner)))
     }

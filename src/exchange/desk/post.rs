@@ -51,7 +51,7 @@ impl Work for Writing {
     type Error = MailboxError;
 
     async fn perform(&self, deeds: &[Deed]) -> Result<Vec<bool>, MailboxError> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_brief().await?;
         let puts = firsts(deeds);
         let requests: Vec<&Request> = puts.iter().map(|put| &put.request).collect();
         let taken = if requests.is_empty() {

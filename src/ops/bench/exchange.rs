@@ -29,8 +29,11 @@ use crate::trust::certificate::Facts;
 use crate::trust::{Signer, gost};
 
 /// Round trips of each measurement, and the connections that make them.
-const TRIPS: usize = 4_000;
-const CONNECTIONS: usize = 24;
+const TRIPS: usize = 6_000;
+const CONNECTIONS: usize = 48;
+
+/// Round trips before each measurement: a server that has just started has its plans still to make.
+const WARMING: usize = 500;
 
 /// Persons of the region whose copy must take less than five minutes.
 const REGION: f64 = 1_100_000.0;
@@ -140,7 +143,9 @@ impl Trip<'_> {
         }
         let server = self.stand.serve_with("federal", &variables).await?;
         let messages = client::Messages::new(caller.clone(), self.clock);
-        let prepared = self.prepare(&messages)?;
+        let mut prepared = self.prepare(&messages)?;
+        let warming = prepared.split_off(self.trips);
+        drive(self.stand.address, warming, &messages).await?;
         let before = Spent::now(&server)?;
         let load = drive(self.stand.address, prepared, &messages).await?;
         let after = Spent::now(&server)?;
@@ -156,7 +161,8 @@ impl Trip<'_> {
     /// Signed questions and calls for their answers, as they go over the wire.
     fn prepare(&self, messages: &client::Messages) -> Result<Vec<[load::Request; 2]>> {
         let count = self.persons.end - self.persons.start;
-        (0..self.trips as u64)
+        let warming = WARMING.min(self.trips);
+        (0..(self.trips + warming) as u64)
             .map(|number| {
                 let snils = packages::snils(self.persons.start + number * 7_919 % count.max(1));
                 let inside = format!("<Snils>{snils}</Snils>");

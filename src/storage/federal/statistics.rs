@@ -18,6 +18,9 @@ use crate::storage::federal::territory_prefix;
 /// Status of an organisation that works: dictionary `organisation-status`.
 const WORKS: &str = "1";
 
+/// Month in which a school year begins.
+const FIRST_MONTH: u32 = 9;
+
 /// The conditions of a question, and the values of their parameters.
 struct Selection {
     from: String,
@@ -227,15 +230,15 @@ fn dimensions(postgres: bool, query: &StatisticsQuery) -> Vec<(Dimension, String
     }
 }
 
-/// Full years on a day.
+/// Full years on 1 January of the school year of a day, as the forms of state statistics have it: ages on
+/// the day itself would tell who has a birthday between one day and the next.
 fn age(postgres: bool, day: NaiveDate) -> String {
+    let year = if day.month() >= FIRST_MONTH { day.year() + 1 } else { day.year() };
     let month_and_day =
         if postgres { "to_char(p.birth_date, 'MM-DD')" } else { "substr(p.birth_date, 6, 5)" };
     format!(
-        "{} - {} - CASE WHEN {month_and_day} > '{}' THEN 1 ELSE 0 END",
-        day.year(),
-        birth_year(postgres),
-        day.format("%m-%d")
+        "{year} - {} - CASE WHEN {month_and_day} > '01-01' THEN 1 ELSE 0 END",
+        birth_year(postgres)
     )
 }
 

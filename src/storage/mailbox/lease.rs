@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{LEASE_SECONDS, MailboxError, Place, decompress, status};
+use super::{LEASE_SECONDS, MailboxError, NODES, Place, decompress, status};
 use crate::args;
 use crate::storage::db::{Db, DbError, Row, Tx};
 use crate::storage::file_store::{self, File};
@@ -196,16 +196,37 @@ pub async fn acknowledge(
     Ok(ended)
 }
 
-/// Notes that a queue is polled, to the minute.
+/// How long a queue is noted that nobody polls any more, in seconds.
+const POLLED_SECONDS: u64 = 30 * 24 * 60 * 60;
+
+/// Notes that a queue is polled, to the minute; that of a new node only as long as its system has fewer
+/// than [`NODES`].
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn note_poll(tx: &mut Tx, place: &Place) -> Result<(), DbError> {
     let now = tx.now_sql();
     let sql = format!(
-        "INSERT INTO mailbox_poll (system_id, queue, node_id, polled_at) VALUES ($1, $2, $3, {now}) \
+        "INSERT INTO mailbox_poll (system_id, queue, node_id, polled_at) \
+         SELECT s.id, $2, $3, {now} FROM federal_system s WHERE s.id = $1 AND ($3 = '' \
+         OR (SELECT count(*) FROM mailbox_poll WHERE system_id = $1) < {NODES} OR EXISTS (SELECT 1 \
+         FROM mailbox_poll WHERE system_id = $1 AND queue = $2 AND node_id = $3)) \
          ON CONFLICT (system_id, queue, node_id) DO UPDATE SET polled_at = excluded.polled_at"
     );
     let (queue, node) = (place.queue.as_str(), place.node.as_str());
     tx.execute(&sql, args![place.system, queue, node]).await.map(|_| ())
+}
+
+/// Forgets queues that nobody has polled in a month and in which nothing waits; says how many.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn forget_polls(tx: &mut Tx) -> Result<u64, DbError> {
+    let sql = format!(
+        "DELETE FROM mailbox_poll WHERE polled_at < {} AND NOT EXISTS (SELECT 1 FROM mailbox_message m \
+         WHERE m.system_id = mailbox_poll.system_id AND m.queue = mailbox_poll.queue \
+         AND m.node_id = mailbox_poll.node_id AND m.acknowledged_at IS NULL)",
+        tx.before_sql(POLLED_SECONDS)
+    );
+    tx.execute(&sql, vec![]).await
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::storage::content;
 use crate::storage::db::DbError;
 
-pub use lease::{Leased, Selector, acknowledge, lease, note_poll, waits};
+pub use lease::{Leased, Selector, acknowledge, forget_polls, lease, note_poll, waits};
 pub use look::{
     Open, QueueState, answered_often, expired, fullness, give_up, lengths, open_request, queues,
     taken,
@@ -29,6 +29,9 @@ pub use status::{
 
 /// How long a handed out message stays hidden from further calls, in seconds.
 pub const LEASE_SECONDS: u64 = 15 * 60;
+
+/// Most nodes of one system that are noted as polling: it names them as it likes.
+pub const NODES: usize = 1000;
 
 /// Why the mailbox could not do it.
 #[derive(Debug, thiserror::Error)]

@@ -132,7 +132,10 @@ fn of_signatures(cast: &Cast, version: Version, to: &str) -> Vec<Case> {
         let changed = signed.replacen("Id=\"SIGNED_BY_", "x=\"\" Id=\"SIGNED_BY_", 1);
         broken("SignatureIsInvalid", unmatched, changed);
         let elsewhere = signed.replacen("URI=\"#", "URI=\"#x", 1);
-        broken("IncorrectSignatureTarget", unmatched, elsewhere);
+        let target = message.target();
+        let astray =
+            format!("{unmatched}Ссылка подписи недопустима: в URI нужен Id элемента {target}");
+        broken("IncorrectSignatureTarget", &astray, elsewhere);
         let (before, value) = signed.split_once("<ds:SignatureValue>").unwrap();
         let after = value.split_once("</ds:SignatureValue>").unwrap().1;
         broken("PoorSOAPEnvelopeFormat", unmatched, format!("{before}{after}"));

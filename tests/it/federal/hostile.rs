@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::cast::{Cast, NAMESPACE, PUPIL, id};
-use super::message::{File, Message, RELATED, by_snils, in_parts, multipart, new_id};
+use super::message::{File, Message, RELATED, by_snils, headers, in_parts, multipart, new_id};
 use super::world::{Answered, World, find, on_both, try_find};
 use crate::harness::wait_until;
 use crate::stack::Flavour;
@@ -341,5 +341,40 @@ async fn a_request_takes_so_many_statuses_and_then_its_answer() {
     assert_eq!(fault.local, "DestinationOverflow");
     let answer = Message::answer(&id(), &to, "<PupilResponse xmlns='urn:example:pupil'/>");
     world.send(answer.signed(&cast.provider)).await.body();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_kind_is_none_of_the_schema_is_not_handed_on() {
+    let world = World::start(Flavour::Embedded).await;
+    let cast = Cast::gather(&world).await;
+    let files = [File::new("a", b"file", &cast.consumer)];
+    let stored = "<b:RefAttachmentHeaderList><b:RefAttachmentHeader><b:uuid>u</b:uuid><b:Hash>h</b:Hash>\
+        <b:MimeType>application/zip</b:MimeType></b:RefAttachmentHeader></b:RefAttachmentHeaderList>";
+    let good = "<b:MimeType>application/zip</b:MimeType>";
+    let kind = |kind: &str| format!("<b:MimeType>{kind}</b:MimeType>");
+    for version in Version::ALL {
+        let ask = |headers: &str, files: &[File]| {
+            let ask = Message::ask(&id(), "", PUPIL).by(version).with_headers(headers, files);
+            world.send_by(version, ask.signed(&cast.consumer))
+        };
+        let header = headers(&files, "");
+        for wrong in
+            ["", "zip", "x/zip", "application/zip; q=1", " application/zip", "text/ж", "text/a/b"]
+        {
+            for answered in [
+                ask(&header.replace(good, &kind(wrong)), &files).await,
+                ask(&stored.replace(good, &kind(wrong)), &[]).await,
+            ] {
+                let fault = answered.fault();
+                assert_eq!(fault.local, "InvalidContent", "{wrong}");
+                assert!(find(&fault, "ValidationError").text.contains("MimeType"), "{wrong}");
+            }
+        }
+        assert_eq!(ask(&header.replace(good, ""), &files).await.fault().local, "InvalidContent");
+        for right in ["text/", "image/svg+xml", "application/vnd.ms-excel"] {
+            ask(&header.replace(good, &kind(right)), &files).await.body();
+        }
+    }
     world.finish().await;
 }

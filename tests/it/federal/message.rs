@@ -217,6 +217,11 @@ impl Message {
         self.operation.strip_suffix("Request").unwrap()
     }
 
+    /// Local name of the element that its signature covers.
+    pub(super) fn target(&self) -> &'static str {
+        self.signed.1
+    }
+
     /// The envelope with an empty holder for the signature.
     pub(super) fn unsigned(&self) -> String {
         let Self { operation, data, beside, version, .. } = self;

@@ -1,6 +1,7 @@
 //! The federal door over HTTP, on both databases: operations and their faults, the mailbox,
 //! the questions. Every message taken and every answer is checked against the schemas we publish.
 
+mod budget;
 mod cast;
 mod changes;
 mod disclosures;

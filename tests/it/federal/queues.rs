@@ -6,7 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kontingent::args;
 use kontingent::codec::smev3::Version;
 use kontingent::exchange::admin::NewKind;
+use kontingent::model::clock::Clock;
 use kontingent::storage::federal_system::Described;
+use kontingent::storage::mailbox::{self, NODES};
 use kontingent::trust::Signer;
 use kontingent::trust::authority::KeyKind;
 use kontingent::trust::certificate::Facts;
@@ -240,7 +242,7 @@ async fn a_request_that_outlives_its_time_ends_with_a_word_of_the_exchange_to_wh
         let consumer = world.system("IS00001", KeyKind::P256).await;
         let provider = world.system("IS00002", KeyKind::P256).await;
         world.kind("Pupil", "IS00002", PUPIL, true).await;
-        let soon = kontingent::model::clock::Clock::System.now() + TimeDelta::minutes(1);
+        let soon = Clock::System.now() + TimeDelta::minutes(1);
         let fields = format!("<t:NodeID>n</t:NodeID><t:EOL>{}</t:EOL>", soon.to_rfc3339());
         let mut asked = Vec::new();
         for version in Version::ALL {
@@ -332,6 +334,47 @@ async fn rights_are_judged_by_kind_and_system_and_what_an_operator_changes_count
         let body = request.body();
         assert_eq!(find(find(&body, "Sender"), "Mnemonic").text, "IS00009");
         assert!(try_find(&body, "SenderInformationSystemSignature").is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_nodes_that_a_system_invents_so_many_are_noted_and_for_a_month() {
+    on_both(async |world| {
+        let inventor = world.system("IS00001", KeyKind::P256).await;
+        let other = world.system("IS00002", KeyKind::P256).await;
+        let noted = "SELECT count(*) FROM mailbox_poll";
+        let poll = async |who: &Signer, node: &str| {
+            let node = format!("<b:NodeID>{node}</b:NodeID>");
+            world.send(Message::pull("", &node).signed(who)).await.body();
+        };
+        poll(&inventor, "первый").await;
+        assert_eq!(world.count(noted).await, 1);
+        let now = Clock::System.now();
+        let mut tx = world.db.begin().await.unwrap();
+        for number in 1..NODES {
+            let at = now - TimeDelta::days(if number % 2 == 0 { 1 } else { 31 });
+            let sql = "INSERT INTO mailbox_poll SELECT id, 'response', $1, $2 FROM federal_system \
+                WHERE mnemonic = 'IS00001'";
+            tx.execute(sql, args![format!("узел {number}"), at]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let most = i64::try_from(NODES).unwrap();
+        poll(&inventor, "ещё один").await;
+        assert_eq!(world.count(noted).await, most);
+        poll(&inventor, "узел 2").await;
+        let again = format!("{noted} WHERE node_id = 'узел 2' AND polled_at > $1");
+        let row = world.db.query_one(&again, args![now - TimeDelta::hours(1)]).await.unwrap();
+        assert_eq!(row.unwrap().get::<i64>(0).unwrap(), 1, "a known node is noted again");
+        poll(&inventor, "").await;
+        poll(&other, "узел 1").await;
+        assert_eq!(world.count(noted).await, most + 2, "common queues and others have room");
+
+        let mut tx = world.db.begin().await.unwrap();
+        assert_eq!(mailbox::forget_polls(&mut tx).await.unwrap(), NODES as u64 / 2);
+        tx.commit().await.unwrap();
+        poll(&inventor, "ещё два").await;
+        assert_eq!(world.count(noted).await, most / 2 + 3, "what is forgotten makes room");
     })
     .await;
 }

@@ -16,6 +16,7 @@ use openssl::x509::X509;
 use super::cast::foreign;
 use super::message::{Message, new_id};
 use super::world::{Answered, World, find, on_both, signer, validity, worth};
+use crate::stack::flavours;
 
 const NAMESPACE: &str = "urn:example:pupil";
 
@@ -263,4 +264,44 @@ fn with_content([key, certificate]: &[Vec<u8>; 2], file: &[u8]) -> Vec<u8> {
     let flags = CMSOptions::BINARY;
     let signed = CmsContentInfo::sign(Some(&certificate), Some(&key), None, Some(file), flags);
     signed.unwrap().to_der().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_put_again_is_the_same_file_and_another_is_told_to_go_elsewhere() {
+    for flavour in flavours() {
+        let world = World::start(flavour).await;
+        world.system("IS00001", KeyKind::P256).await;
+        world.system("IS00002", KeyKind::P256).await;
+        let word = |mnemonic| {
+            let admin = world.admin();
+            async move { admin.issue_store_word(mnemonic).await.unwrap() }
+        };
+        let words = [word("IS00001").await, word("IS00002").await];
+        let (own, other) = (("IS00001", &*words[0]), ("IS00002", &*words[1]));
+        let folder = id();
+        let (status, first) = try_put(&world, own, &folder, "a.zip", b"bytes").await;
+        assert_eq!(status, 201, "{first}");
+        assert_eq!(try_put(&world, own, &folder, "a.zip", b"bytes").await, (200, first.clone()));
+        for (who, name, bytes) in [
+            (own, "a.zip", &b"bytez"[..]),
+            (own, "a.zip", b"byte"),
+            (own, "a.zip", b"bytes and more"),
+            (own, "b.zip", b"bytes"),
+            (other, "a.zip", b"bytes"),
+        ] {
+            let (status, told) = try_put(&world, who, &folder, name, bytes).await;
+            let told: Value = serde_json::from_str(&told).unwrap();
+            assert_eq!((status, &told["code"]), (409, &"FOLDER_TAKEN".into()), "{told}");
+            let title = told["title"].as_str().unwrap();
+            assert!(title.contains("новым идентификатором") && !title.contains("акет"), "{title}");
+        }
+        assert_eq!(try_put(&world, own, &folder, "a.zip", b"bytes").await, (200, first));
+        let begun = "UPDATE store_file SET hash = NULL";
+        world.db.execute(begun, vec![]).await.unwrap();
+        let (status, told) = try_put(&world, own, &folder, "a.zip", b"bytes").await;
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((status, &told["code"]), (409, &"FILE_UNFINISHED".into()), "{told}");
+        // No message was sent.
+        world.finish_without_answers().await;
+    }
 }

@@ -156,7 +156,8 @@ mod tests {
     fn the_exchange_reads_what_its_clients_write() {
         let at = DateTime::UNIX_EPOCH;
         for version in Version::ALL {
-            let take = |message: &str| read(message.as_bytes(), version, shape::limits()).unwrap();
+            let take =
+                |message: &str| read(message.as_bytes(), version, shape::limits()).unwrap().0;
             let selector =
                 Selector { root: Some(("urn:x", "Вопрос")), node: Some("узел & 1"), at };
             for message in [get_request(version, &selector), get_response(version, &selector)] {
@@ -203,7 +204,7 @@ mod tests {
         assert_eq!(renumbered(&signed, id(3), id(2)), None);
         assert_eq!(renumbered(&written(1), id(1), id(2)), None, "it was not signed");
         let Request::SendResponse(sent) =
-            read(written(2).as_bytes(), Version::V12, shape::limits()).unwrap()
+            read(written(2).as_bytes(), Version::V12, shape::limits()).unwrap().0
         else {
             panic!()
         };

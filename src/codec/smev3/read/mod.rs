@@ -107,11 +107,15 @@ impl From<SoapError> for ReadError {
     }
 }
 
-/// Reads a message.
+/// Reads a message: what it wants, and its operation as it stands there, the only child of `Body`.
 ///
 /// # Errors
 /// A [`ReadError`] by what can be answered to it.
-pub fn read(document: &[u8], version: Version, limits: Limits) -> Result<Request, ReadError> {
+pub fn read(
+    document: &[u8],
+    version: Version,
+    limits: Limits,
+) -> Result<(Request, Node), ReadError> {
     let mut envelope = Envelope::open(document, limits, &[])?;
     let (namespace, local) = envelope.operation();
     let name = local.to_owned();
@@ -132,7 +136,10 @@ pub fn read(document: &[u8], version: Version, limits: Limits) -> Result<Request
     envelope.finish().map_err(SoapError::from)?;
     let mut flaws = Vec::new();
     let request = parse(version, &operation, &mut flaws);
-    request.filter(|_| flaws.is_empty()).ok_or(ReadError::Invalid(flaws))
+    match request.filter(|_| flaws.is_empty()) {
+        Some(request) => Ok((request, operation)),
+        None => Err(ReadError::Invalid(flaws)),
+    }
 }
 
 fn get_request(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Request> {

@@ -302,6 +302,7 @@ fn files(version: Version, fields: &mut Sequence<'_, '_>) -> Files {
             if id.is_none() {
                 headers.flaw(node.place, "В заголовке вложения нет contentId");
             }
+            kind(version, &mut headers, node);
             files.headers.extend(id);
         }
         headers.finish();
@@ -330,9 +331,29 @@ fn reference(
         headers.flaw(node.place, "В заголовке файла нужны uuid и Hash");
         return None;
     };
+    kind(version, headers, node);
     let signature = node.child(basic, "SignaturePKCS7");
     let signature = signature.and_then(|node| base64(headers, node));
     Some(FileReference { uuid, hash, signature })
+}
+
+/// Judges the kind of a file, which its receiver is told as it stands.
+fn kind(version: Version, headers: &mut Sequence<'_, '_>, header: &Node) {
+    const FAMILIES: [&str; 5] = ["text", "image", "audio", "video", "application"];
+    let node = header.child(version.basic(), "MimeType");
+    let written = node.and_then(|node| node.text.split_once('/'));
+    let right = written.is_some_and(|(family, kind)| {
+        let usual = |c: char| c.is_ascii_alphanumeric() || "-+.".contains(c);
+        FAMILIES.contains(&family) && kind.chars().all(usual)
+    });
+    if !right || node.is_none_or(|node| !node.children.is_empty()) {
+        let place = node.map_or(header.place, |node| node.place);
+        let families = FAMILIES.join(", ");
+        headers.flaw(
+            place,
+            format!("MimeType — {families}, затем /, латинские буквы, цифры, -, + и точка"),
+        );
+    }
 }
 
 /// Files in the message.
