@@ -213,7 +213,8 @@ impl Default for Worker {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Federal {
-    /// Our mnemonic in the federal exchange. Default `KONTINGENT`.
+    /// Our mnemonic in the federal exchange, also at the remote node: what that hands out for another one
+    /// is not taken. Default `KONTINGENT`.
     pub mnemonic: String,
     /// Our name in the federal exchange. Default `Региональный сегмент`.
     pub name: String,

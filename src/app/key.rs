@@ -34,13 +34,26 @@ pub(super) fn signer(config: &Config, now: DateTime<Utc>) -> Result<Arc<Signer>>
     let key = config.data.join("signing-key.pem");
     let certificate = config.data.join("signing-certificate.pem");
     if !key.exists() {
-        make(&key, &certificate, now)?;
-        tracing::warn!(
-            certificate = %certificate.display(),
-            "no signing key is configured: made one, and its own authority in signing-authority.pem beside it"
-        );
+        make_once(&key, &certificate, now)?;
     }
     read(&key, &certificate)
+}
+
+/// Makes a pair, or waits until another process that has begun to has made it.
+fn make_once(key: &Path, certificate: &Path, now: DateTime<Utc>) -> Result<()> {
+    let lock = key.with_extension("lock");
+    let locked = fs::File::create(&lock).and_then(|file| file.lock().map(|()| file));
+    // Held to the end of this function, and not longer than the process lives.
+    let _locked = locked.with_context(|| format!("{} cannot be locked", lock.display()))?;
+    if key.exists() {
+        return Ok(());
+    }
+    make(key, certificate, now)?;
+    tracing::warn!(
+        certificate = %certificate.display(),
+        "no signing key is configured: made one, and its own authority in signing-authority.pem beside it"
+    );
+    Ok(())
 }
 
 fn from_pkcs12(file: &Path, password: Option<&Path>) -> Result<Arc<Signer>> {

@@ -27,6 +27,7 @@ use crate::ops::package::Chosen;
 use crate::ops::signature::{Key, Order};
 use crate::ops::simulate::{self, Region};
 use crate::storage::db::Db;
+use crate::storage::disclosure;
 use crate::storage::federal_system::Described;
 use crate::storage::ids::Ids;
 use crate::storage::journal::list::Filter;
@@ -365,9 +366,17 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
             ops::federal_remote::send_again(&desk.admin, request).await?;
         }
         Federal::Remote { again: None, json } => ops::federal_remote::show(&desk.db, json).await?,
+        Federal::Disclosures(wanted) => disclosures(desk, wanted).await?,
         Federal::Ask(ref ask) => return federal_ask(ask).await,
     }
     Ok(true)
+}
+
+async fn disclosures(desk: &Desk, wanted: cli::Disclosures) -> Result<()> {
+    let cli::Disclosures { person, system, from, to, limit, before, json } = wanted;
+    let person = person.as_deref().map(ops::federal_disclosures::about).transpose()?;
+    let filter = disclosure::Filter { person, system, from, to, before };
+    ops::federal_disclosures::list(&desk.admin, &filter, limit, json).await
 }
 
 /// Asks a node of the exchange, without a database of our own.

@@ -54,16 +54,21 @@ pub struct Settings {
     pub message_age: Duration,
     /// How far ahead of ours the sender's clock may be.
     pub clock_skew: Duration,
+    /// Long messages that are judged at the same time: each keeps a processor busy and needs many times
+    /// its memory, and one processor is left for all others.
+    pub turns: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
+        let processors = available_parallelism().map_or(1, NonZero::get);
         Self {
             public_url: None,
             limits: Limits::default(),
             message_bytes: 256 << 20,
             message_age: Duration::from_hours(24),
             clock_skew: Duration::from_mins(5),
+            turns: processors.saturating_sub(1).max(1),
         }
     }
 }
@@ -80,8 +85,7 @@ struct Door {
     settings: Settings,
     /// Memory for messages: who sends them is known only when they have come whole.
     budget: Budget,
-    /// Turns for long messages: each keeps a processor busy and needs many times its memory, and one
-    /// processor is left for all others.
+    /// Turns for long messages.
     turns: Semaphore,
 }
 
@@ -114,8 +118,7 @@ impl From<Vec<u8>> for Reply {
 
 /// The routes of the door: `/ws/smev/1.1` to `/ws/smev/1.3`, their `?wsdl`, and the schemas beside.
 pub fn router(desk: Desk, settings: Settings) -> Router {
-    let processors = available_parallelism().map_or(1, NonZero::get);
-    let turns = Semaphore::new(processors.saturating_sub(1).max(1));
+    let turns = Semaphore::new(settings.turns);
     let budget = Budget::new(settings.message_bytes, settings.limits.connections);
     let door = Arc::new(Door { desk, settings, budget, turns });
     Router::new()

@@ -16,7 +16,7 @@ use crate::codec::smev3::client::{
     Question, Returned, Selector, ack, get_response, returned, send_request,
 };
 use crate::codec::smev3::{Attachment, Version};
-use crate::exchange::adapter::{Answer, Link};
+use crate::exchange::adapter::{Answer, Link, LinkError};
 use crate::exchange::seal::sign_call;
 use crate::http::tls::install_provider;
 use crate::model::clock::Clock;
@@ -78,7 +78,7 @@ impl Messages {
             headers: &[],
             test: *test,
         };
-        Ok((id, sign_call(&self.signer, &send_request(self.version, &question, &[]))?))
+        Ok((id, signed(&self.signer, &send_request(self.version, &question, &[]))?))
     }
 
     /// A call for the next answer to questions with this root element.
@@ -88,7 +88,7 @@ impl Messages {
     pub fn pull(&self, root: &str) -> Result<Vec<u8>> {
         let root = Some((NAMESPACE, root));
         let selector = Selector { root, node: None, at: self.now() };
-        Ok(sign_call(&self.signer, &get_response(self.version, &selector))?)
+        signed(&self.signer, &get_response(self.version, &selector))
     }
 
     /// A confirmation of the answer of this id.
@@ -96,7 +96,7 @@ impl Messages {
     /// # Errors
     /// When the id is none, or the key does not sign.
     pub fn ack(&self, id: &str) -> Result<Vec<u8>> {
-        Ok(sign_call(&self.signer, &ack(self.version, id.trim().parse()?, true))?)
+        signed(&self.signer, &ack(self.version, id.trim().parse()?, true))
     }
 
     fn now(&self) -> DateTime<Utc> {
@@ -242,12 +242,19 @@ impl FederalClient {
     }
 
     async fn call(&self, operation: &str, message: Vec<u8>) -> Result<Answer> {
-        let answer = self.link.send(operation, message).await;
-        answer.map_err(|error| {
-            let trouble = error.trouble();
-            anyhow!("{operation}: {}: {}", trouble.fault, trouble.text)
-        })
+        self.link.send(operation, message).await.map_err(|error| failed(operation, &error))
     }
+}
+
+/// A call that was not carried out, in words.
+pub(super) fn failed(operation: &str, error: &LinkError) -> anyhow::Error {
+    let trouble = error.trouble();
+    anyhow!("{operation}: {}: {}", trouble.fault, trouble.text)
+}
+
+/// A message, signed.
+fn signed(signer: &Signer, envelope: &str) -> Result<Vec<u8>> {
+    sign_call(signer, envelope).map_err(|error| anyhow!(LinkError::from(error).trouble().text))
 }
 
 /// The answer in the file beside a message whose content only refers to it.

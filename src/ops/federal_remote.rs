@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::exchange::admin::Admin;
 use crate::ops::output::{instant, say, say_json, say_table};
 use crate::storage::db::Db;
+use crate::storage::mailbox::doubt::{self, Doubt};
 use crate::storage::mailbox::remote::{self, Listed, Trouble};
 
 /// Most answers shown.
@@ -25,7 +26,22 @@ struct Report {
     waiting: i64,
     unconfirmed: i64,
     parked: i64,
+    doubts: Vec<Doubted>,
     answers: Vec<Shown>,
+}
+
+/// The last failure of trust of an operation.
+#[derive(Serialize)]
+struct Doubted {
+    operation: String,
+    #[serde(flatten)]
+    fault: Fault,
+}
+
+impl From<Doubt> for Doubted {
+    fn from(doubt: Doubt) -> Self {
+        Self { operation: doubt.operation, fault: fault(doubt.trouble, Some(doubt.at)) }
+    }
 }
 
 #[derive(Serialize)]
@@ -79,6 +95,7 @@ pub async fn show(db: &Db, json: bool) -> Result<()> {
     let node = remote::node(db).await?;
     let depths = remote::depths(db).await?;
     let answers = remote::unfinished(db, SHOWN).await?;
+    let doubts = doubt::all(db).await?;
     let (url, polled_at, trouble) = match node {
         Some(node) => {
             let trouble = node.trouble.map(|trouble| fault(trouble, node.faulted_at));
@@ -93,6 +110,7 @@ pub async fn show(db: &Db, json: bool) -> Result<()> {
         waiting: depths.waiting,
         unconfirmed: depths.unconfirmed,
         parked: depths.parked,
+        doubts: doubts.into_iter().map(Doubted::from).collect(),
         answers: answers.into_iter().map(Shown::from).collect(),
     };
     if json {
@@ -124,6 +142,10 @@ fn say_report(report: &Report) {
     if let Some(fault) = &report.fault {
         let at = fault.at.map(instant).unwrap_or_default();
         say(format!("Сейчас не отвечает как надо: {} ({at}): {}", fault.name, fault.text));
+    }
+    for Doubted { operation, fault } in &report.doubts {
+        let at = fault.at.map(instant).unwrap_or_default();
+        say(format!("Последний сбой доверия, {operation} ({at}): {}: {}", fault.name, fault.text));
     }
     say(format!(
         "Ждут отправки: {}, ждут подтверждения узлу: {}, отложены: {}",

@@ -7,6 +7,7 @@ mod certificate;
 pub mod demo;
 pub mod dictionary;
 pub mod federal_client;
+pub mod federal_disclosures;
 pub mod federal_remote;
 pub mod federal_system;
 pub mod output;

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::storage::db::{DbError, Tx};
-use crate::storage::input::{Column, Input};
+use crate::args;
+use crate::storage::db::{DbError, Row, Tx};
+use crate::storage::input::{Arg, Column, Input};
 
 /// A disclosure about to be written.
 #[derive(Clone, Debug)]
@@ -69,4 +70,119 @@ pub async fn write(tx: &mut Tx, disclosures: &[&Disclosure]) -> Result<(), DbErr
     let sql = "WITH {input} INSERT INTO disclosure_person (person_id, disclosure_id) \
         SELECT person_id, disclosure_id FROM input";
     tx.execute_input(sql, input, vec![]).await.map(|_| ())
+}
+
+/// A person about whom something was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// By the insurance number, digits alone.
+    Snils(String),
+    /// By the registry id.
+    Id(i64),
+}
+
+/// Which disclosures; all conditions hold together.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// About this person.
+    pub person: Option<About>,
+    /// To the system of this mnemonic.
+    pub system: Option<String>,
+    /// At or after.
+    pub from: Option<DateTime<Utc>>,
+    /// Before.
+    pub to: Option<DateTime<Utc>>,
+    /// Numbers below this one: the last of the page before.
+    pub before: Option<i64>,
+}
+
+/// A disclosure as operators see it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Our number of it.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Mnemonic of who asked.
+    pub system: String,
+    /// With which message.
+    pub request: Uuid,
+    /// Which question.
+    pub question: String,
+    /// Why, in the words of the asker.
+    pub purpose: String,
+    /// Whom or what was asked about, as JSON.
+    pub criteria: String,
+    /// How much of each kind was told, as JSON.
+    pub answered: String,
+    /// Number of persons it told about.
+    pub persons: i64,
+}
+
+/// Registry ids of the persons with an insurance number, merged ones included.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn of_snils(tx: &mut Tx, number: &str) -> Result<Vec<i64>, DbError> {
+    let sql = "SELECT id FROM person WHERE snils = $1 ORDER BY id";
+    tx.query(sql, args![number]).await?.iter().map(|row| row.get(0)).collect()
+}
+
+/// Disclosures that a filter means, about any of these persons where some are given; the newest first.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn page(
+    tx: &mut Tx,
+    filter: &Filter,
+    persons: Option<&[i64]>,
+    most: i64,
+) -> Result<Vec<Listed>, DbError> {
+    let (mut conditions, mut values) = (vec!["true".to_owned()], Vec::<Arg>::new());
+    let mut add = |sql: &str, value: Arg| {
+        values.push(value);
+        conditions.push(sql.replace('?', &format!("${}", values.len())));
+    };
+    if let Some(system) = &filter.system {
+        add("s.mnemonic = ?", Arg::from(system.as_str()));
+    }
+    for (sql, at) in [("d.at >= ?", filter.from), ("d.at < ?", filter.to)] {
+        if let Some(at) = at {
+            add(sql, Arg::from(at));
+        }
+    }
+    if let Some(before) = filter.before {
+        add("d.id < ?", Arg::from(before));
+    }
+    if let Some(persons) = persons {
+        // Numbers, written out: how many there are differs.
+        let ids: Vec<String> = persons.iter().map(i64::to_string).collect();
+        let ids = if ids.is_empty() { "NULL".to_owned() } else { ids.join(", ") };
+        conditions.push(format!(
+            "d.id IN (SELECT disclosure_id FROM disclosure_person WHERE person_id IN ({ids}))"
+        ));
+    }
+    values.push(Arg::from(most));
+    let sql = format!(
+        "SELECT d.id, d.at, s.mnemonic, d.request_id, d.question, d.purpose, d.criteria, d.answered, \
+         d.persons FROM disclosure d JOIN federal_system s ON s.id = d.system_id WHERE {} \
+         ORDER BY d.id DESC LIMIT ${}",
+        conditions.join(" AND "),
+        values.len()
+    );
+    tx.query(&sql, values).await?.iter().map(read).collect()
+}
+
+fn read(row: &Row) -> Result<Listed, DbError> {
+    Ok(Listed {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        system: row.get(2)?,
+        request: row.get(3)?,
+        question: row.get(4)?,
+        purpose: row.get(5)?,
+        criteria: row.get(6)?,
+        answered: row.get(7)?,
+        persons: row.get(8)?,
+    })
 }

@@ -30,6 +30,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0031_adapter", include_str!("../../migrations/0031_adapter.sql")),
     ("0041_status", include_str!("../../migrations/0041_status.sql")),
     ("0042_sandbox", include_str!("../../migrations/0042_sandbox.sql")),
+    ("0070_doubt", include_str!("../../migrations/0070_doubt.sql")),
 ];
 
 /// Brings the schema up to date; returns the names of the migrations it ran.

@@ -1,6 +1,7 @@
 //! The adapter against our own node over the network, through a proxy that does what networks do:
 //! every question asked there gets one answer, the same, whoever dies when.
 
+mod doubts;
 mod pair;
 mod proxy;
 
@@ -415,6 +416,7 @@ async fn the_role_polls_the_configured_node_and_operators_see_how_it_goes() {
     remote.version = "1.2".to_owned();
     remote.certificate = Some(pair.remote.dir.path().join("certificate.pem"));
     remote.poll_seconds = 1;
+    "REGION77".clone_into(&mut pair.region.config.federal.mnemonic);
     pair.proxy.script("SendResponse", vec![Fault::Status(503); 3]);
     let asked = pair.asker.ask(&by_snils(0), false).await;
     pair.region = pair.region.restart(Clock::System).await;

@@ -12,12 +12,15 @@ use kontingent::model::clock::Clock;
 use kontingent::model::ids::PackageId;
 use kontingent::storage::db::Db;
 use kontingent::trust::authority::{Authority, Issued, KeyKind, Request, Usage, Validity};
+use kontingent::trust::certificate::Facts;
 use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::door::{Door, SUPPLIER};
-use crate::stack::{Flavour, Person, Stack, header, now, package, persons};
+use crate::stack::{
+    Flavour, Person, Stack, create_database, drop_database, header, now, package, persons,
+};
 
 /// What a command answered.
 struct Answer {
@@ -167,6 +170,33 @@ async fn a_changed_or_cut_audit_chain_is_noticed_and_its_first_bad_row_named() {
     desk.run(&["audit", "verify"]).good();
     desk.meddle("DELETE FROM audit WHERE id = 3").await;
     says(&desk.run(&["audit", "verify", "--json"]).bad(), &[r#""brokenAt":3"#]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn services_that_start_together_in_an_empty_folder_have_one_signing_key() {
+    let roles = Roles { gateway: false, worker: false, federal: false, web: false };
+    let database = create_database().await;
+    for _ in 0..6 {
+        let dir = TempDir::new().unwrap();
+        let mut config = Config::embedded(dir.path().to_owned());
+        config.database.url = Some(database.clone());
+        let starting = (0..5).map(|_| {
+            let config = config.clone();
+            tokio::spawn(async move { Service::start(&config, roles, Clock::System).await })
+        });
+        let mut used = Vec::new();
+        for started in futures_util::future::join_all(starting).await {
+            let service = started.unwrap().unwrap();
+            used.push(service.exchange().signer().certificate_der().to_vec());
+            service.stop().await;
+        }
+        let kept = fs::read(dir.path().join("signing-certificate.pem")).unwrap();
+        let kept = Facts::read(&kept).unwrap().sha256;
+        for certificate in used {
+            assert_eq!(Facts::read(&certificate).unwrap().sha256, kept, "one key for all of them");
+        }
+    }
+    drop_database(&database).await;
 }
 
 #[test]

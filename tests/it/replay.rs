@@ -2,6 +2,8 @@
 
 use chrono::TimeDelta;
 use kontingent::args;
+use kontingent::broker::Task;
+use kontingent::exchange::process::Processor;
 use kontingent::exchange::replay::{ReplayError, Request};
 use kontingent::model::ids::PackageNo;
 use kontingent::model::kind::Kind;
@@ -113,6 +115,48 @@ async fn a_snapshot_that_closes_too_much_waits_for_an_operator() {
         stack.exchange.replay(number, &request(true)).await.unwrap();
         stack.until(number, State::Registered).await;
         assert!(history(&stack).await > before);
+        stack.end().await;
+    }
+}
+
+/// Of 100 rows one snapshot closes 15 and the next one 15 more. Weighed while the first is being applied by
+/// another worker, the second would close 30.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_is_not_held_for_what_another_worker_is_about_to_close() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        let (supplier, db) = (&stack.suppliers[0], stack.exchange.db());
+        let worker = |name: &str| Processor::new(stack.exchange.clone(), name, stack.stop.clone());
+        let (first, second) = (worker("first"), worker("second"));
+        let snapshot = async |count: usize, minutes: i64| {
+            let mut header = header(supplier);
+            header.mode = Mode::All;
+            header.snapshot_at = now() - TimeDelta::minutes(minutes);
+            let document =
+                crate::stack::package_with_contacts(supplier, header, &persons(0, count));
+            let number = stack.deliver(&document).await.unwrap().number;
+            let attempt = list::attempts(db, number).await.unwrap()[0].id;
+            [Task(number, attempt)]
+        };
+        let state = async |[Task(number, _)]: &[Task; 1]| stack.package(*number).await.state;
+        let all = snapshot(100, 9).await;
+        first.process(&all).await;
+        assert_eq!(state(&all).await, State::Registered);
+
+        let (less, least) = (snapshot(85, 8).await, snapshot(70, 7).await);
+        let lease = "UPDATE attempt SET leased_by = $1, leased_until = $2 WHERE id = $3";
+        let until = Some(now() + TimeDelta::minutes(5));
+        db.execute(lease, args![Some("first"), until, less[0].1.0]).await.unwrap();
+        second.process(&least).await;
+        assert_eq!(state(&least).await, State::Received, "nothing is decided yet");
+        let end = "UPDATE attempt SET leased_by = NULL, leased_until = NULL WHERE id = $1";
+        db.execute(end, args![less[0].1.0]).await.unwrap();
+        first.process(&less).await;
+        assert_eq!(state(&less).await, State::Registered);
+        let again = "UPDATE attempt SET next_try_at = NULL WHERE id = $1";
+        db.execute(again, args![least[0].1.0]).await.unwrap();
+        second.process(&least).await;
+        assert_eq!(state(&least).await, State::Registered);
         stack.end().await;
     }
 }

@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 mod ask;
+mod federal;
 mod sandbox;
 mod signature;
 
@@ -8,9 +9,9 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
-use uuid::Uuid;
 
 pub use ask::Ask;
+pub use federal::{Disclosures, Federal};
 pub use sandbox::Sandbox;
 pub use signature::{JudgeBy, KeyBy, Signature};
 
@@ -308,105 +309,6 @@ pub enum Supplier {
         /// Registry number of the organisation.
         organisation: i64,
     },
-}
-
-/// `federal`.
-#[derive(Debug, Subcommand)]
-pub enum Federal {
-    /// Register a system of the exchange of messages, or one more certificate of it.
-    Add {
-        /// Mnemonic.
-        mnemonic: String,
-        /// Name for people.
-        #[arg(long)]
-        name: String,
-        /// Its certificate, PEM or DER.
-        #[arg(long)]
-        certificate: PathBuf,
-        /// Its requests go before those of others.
-        #[arg(long)]
-        vip: bool,
-        /// It may ask about persons, as a new one may.
-        #[arg(long, conflicts_with = "no_questions")]
-        questions: bool,
-        /// It exchanges messages with others through us and may not ask about persons.
-        #[arg(long)]
-        no_questions: bool,
-    },
-    /// List them.
-    List {
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Deny a system access.
-    Block {
-        /// Mnemonic.
-        mnemonic: String,
-    },
-    /// Let it in again.
-    Unblock {
-        /// Mnemonic.
-        mnemonic: String,
-    },
-    /// Register a kind of messages that a system answers, or one more version of its schema.
-    AddKind {
-        /// Our word for it, for example clinic.certificate.
-        code: String,
-        /// Name for people.
-        #[arg(long)]
-        title: String,
-        /// Mnemonic of the system that answers.
-        #[arg(long)]
-        provider: String,
-        /// Namespace of the root elements.
-        #[arg(long)]
-        namespace: String,
-        /// Local name of the root of a request.
-        #[arg(long)]
-        request: String,
-        /// Local name of the root of an answer.
-        #[arg(long)]
-        response: String,
-        /// Every registered system may ask, without grant-kind.
-        #[arg(long)]
-        open: bool,
-    },
-    /// Let a system ask requests of a kind.
-    GrantKind {
-        /// The kind.
-        code: String,
-        /// Mnemonic of the system.
-        mnemonic: String,
-    },
-    /// Make the word by which a system may put large files into the store.
-    StoreAccount {
-        /// Mnemonic of the system.
-        mnemonic: String,
-    },
-    /// List kinds of messages.
-    Kinds {
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show queues: how many messages wait, for how long, who has not polled.
-    Queues {
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show how the remote node answers, and which answers wait to be sent there.
-    Remote {
-        /// Send the parked answer to this request again.
-        #[arg(long)]
-        again: Option<Uuid>,
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Ask a question as a system of the exchange, and print the answer.
-    Ask(Ask),
 }
 
 /// `authority`.

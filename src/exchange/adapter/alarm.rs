@@ -18,6 +18,8 @@ pub(super) enum Alarm {
     Trust,
     /// The signature of a message did not stand; it was refused.
     Signature,
+    /// The node hands out what is addressed to somebody else.
+    Recipient,
     /// Answers are parked: the node refused them for good.
     Parked,
     /// The node finds ids too old that are fresh by our clock.
@@ -31,6 +33,7 @@ impl Alarm {
             Self::Send => "send",
             Self::Trust => "trust",
             Self::Signature => "signature",
+            Self::Recipient => "recipient",
             Self::Parked => "parked",
             Self::Clock => "clock",
         }

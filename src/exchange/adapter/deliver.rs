@@ -129,6 +129,8 @@ impl Adapter {
         // Only a changed answer is doubted: whether it was taken shows when it is sent again.
         if taken.signed && self.is_changed(&answer.document).await {
             let text = "Подпись узла под подтверждением не сошлась".to_owned();
+            let trouble = Trouble { fault: "SIGNATURE".to_owned(), text: text.clone() };
+            self.note_doubt("SendResponse", &trouble).await;
             return Err(LinkError::Doubtful("SIGNATURE", text));
         }
         Ok(())

@@ -47,6 +47,8 @@ struct Word {
     confirmed_by: Uuid,
     /// What became of which message; none when it is an answer to somebody's question.
     state: Option<State>,
+    /// Mnemonic of whom it is for; none when the node does not tell.
+    recipient: Option<String>,
     /// The document in which it came.
     document: Vec<u8>,
 }
@@ -128,6 +130,7 @@ impl Adapter {
                 state.map(|state| Word {
                     confirmed_by: state.original_id,
                     state: Some(state),
+                    recipient: None,
                     document,
                 })
             }
@@ -136,10 +139,49 @@ impl Adapter {
                 found.map(|found| Word {
                     confirmed_by: found.message_id,
                     state: State::of_answer(version, &found.provided),
+                    recipient: found.recipient,
                     document,
                 })
             }
         })
+    }
+
+    /// What is done with a word that the node does not vouch for, or that is for somebody else; `None`
+    /// when it is to be heard.
+    async fn unbelievable(
+        &self,
+        way: Way,
+        word: &Word,
+        original: Uuid,
+    ) -> Result<Option<Done>, TakeError> {
+        let (operation, id) = (way.operation(), word.confirmed_by);
+        if let Some(trouble) = self.misdirected(id, word.recipient.as_deref()) {
+            count(operation, &trouble);
+            self.note_doubt(operation, &trouble).await;
+            self.0.alarms.raise(Alarm::Recipient, &trouble, false);
+            return Ok(Some(Done::Left));
+        }
+        match self.vouched(&word.document).await {
+            Ok(()) => Ok(None),
+            Err(Doubt::Unknown(refusal)) => {
+                let trouble = doubted(&refusal, id);
+                self.note_doubt(operation, &trouble).await;
+                self.0.alarms.raise(Alarm::Trust, &trouble, false);
+                Ok(Some(Done::Left))
+            }
+            Err(Doubt::Broken(refusal)) => {
+                let trouble = doubted(&refusal, id);
+                count(operation, &Trouble { fault: "SIGNATURE".to_owned(), ..trouble.clone() });
+                self.note_doubt(operation, &trouble).await;
+                self.0.alarms.raise(Alarm::Signature, &trouble, false);
+                // A word of what we have never sent may be a word to somebody else.
+                if !remote::is_ours(self.0.exchange.db(), original).await? {
+                    return Ok(Some(Done::Left));
+                }
+                self.acknowledge(id, false).await;
+                Ok(Some(Done::Heard))
+            }
+        }
     }
 
     /// Writes down what the node told, if it vouches for it, then confirms it.
@@ -148,22 +190,8 @@ impl Adapter {
             tracing::warn!(message.id = %word.confirmed_by, "the queue of answers holds one that is not for us");
             return Ok(Done::Left);
         };
-        match self.vouched(&word.document).await {
-            Ok(()) => {}
-            Err(Doubt::Unknown(refusal)) => {
-                self.0.alarms.raise(Alarm::Trust, &doubted(&refusal, word.confirmed_by), false);
-                return Ok(Done::Left);
-            }
-            Err(Doubt::Broken(refusal)) => {
-                let trouble = doubted(&refusal, word.confirmed_by);
-                count(
-                    way.operation(),
-                    &Trouble { fault: "SIGNATURE".to_owned(), ..trouble.clone() },
-                );
-                self.0.alarms.raise(Alarm::Signature, &trouble, false);
-                self.acknowledge(word.confirmed_by, false).await;
-                return Ok(Done::Heard);
-            }
+        if let Some(done) = self.unbelievable(way, word, state.original_id).await? {
+            return Ok(done);
         }
         let mut tx = self.0.exchange.db().begin().await?;
         let Some(fate) = remote::hear(&mut tx, state.original_id, &state.category).await? else {

@@ -109,14 +109,16 @@ impl LinkError {
     /// What went wrong as operators see it.
     pub fn trouble(&self) -> Trouble {
         let (fault, text) = match self {
-            Self::Unsigned(error) => ("UNSIGNED", chain(error)),
+            Self::Unsigned(error) => {
+                ("UNSIGNED", format!("Сообщение не подписано нашим ключом ({})", chain(error)))
+            }
             Self::Silent(error) if error.is_timeout() => {
                 ("TIMEOUT", "Узел не ответил вовремя".to_owned())
             }
             Self::Silent(error) if error.is_connect() => {
-                ("UNREACHABLE", format!("С узлом нет соединения: {}", chain(error)))
+                ("UNREACHABLE", format!("С узлом нет соединения: {}", why(error)))
             }
-            Self::Silent(error) => ("CUT", format!("Ответ узла оборван: {}", chain(error))),
+            Self::Silent(error) => ("CUT", format!("Ответ узла оборван: {}", why(error))),
             Self::Foreign(status, what) => ("FOREIGN", format!("HTTP {status}. {what}")),
             Self::Doubtful(fault, text) => (*fault, text.clone()),
             Self::Fault(fault, _) if fault.element.is_empty() => ("Fault", fault.text.clone()),
@@ -160,6 +162,27 @@ async fn collect(response: Response) -> Result<Option<Vec<u8>>, LinkError> {
 fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let written = headers.get(DATE)?.to_str().ok()?;
     DateTime::parse_from_rfc2822(written).ok().map(|at| at.with_timezone(&Utc))
+}
+
+/// Why nothing came, in Russian, and behind it in the words of the library, which are for whoever looks
+/// further.
+fn why(error: &reqwest::Error) -> String {
+    use io::ErrorKind as Kind;
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    let mut kind = None;
+    while let Some(one) = cause {
+        kind = one.downcast_ref::<io::Error>().map(io::Error::kind).or(kind);
+        cause = one.source();
+    }
+    let words = match kind {
+        Some(Kind::ConnectionRefused) => "соединение отклонено, по этому адресу никто не слушает",
+        Some(Kind::HostUnreachable | Kind::NetworkUnreachable) => "адрес недоступен по сети",
+        Some(Kind::TimedOut) => "адрес не отвечает",
+        Some(Kind::InvalidData) => "TLS не согласован, проверьте сертификат узла",
+        _ if error.is_connect() => "соединение не установлено, проверьте адрес, сеть и TLS",
+        _ => "соединение разорвано",
+    };
+    format!("{words} ({})", chain(error))
 }
 
 /// An error with all that caused it.

@@ -137,24 +137,40 @@ impl Adapter {
         Ok(found.map(|incoming| (incoming, answer.document)))
     }
 
-    /// Takes a message that was handed out, if the node vouches for it.
-    async fn take(&self, incoming: Incoming, document: Vec<u8>) -> Turn {
+    /// Whether a message may be taken: the node vouches for it, and it is for us. Else what is to be done
+    /// now.
+    async fn admitted(&self, incoming: &Incoming, document: &[u8]) -> Result<(), Turn> {
         let id = incoming.message_id;
-        match self.vouched(&document).await {
+        if let Some(trouble) = self.misdirected(id, incoming.recipient.as_deref()) {
+            count("GetRequest", &trouble);
+            settled("misdirected");
+            self.note_doubt("GetRequest", &trouble).await;
+            self.0.alarms.raise(Alarm::Recipient, &trouble, false);
+            return Err(Turn::Empty);
+        }
+        match self.vouched(document).await {
             Ok(()) => {
-                self.0.alarms.lower(Alarm::Trust);
-                self.0.alarms.lower(Alarm::Signature);
+                for alarm in [Alarm::Trust, Alarm::Signature, Alarm::Recipient] {
+                    self.0.alarms.lower(alarm);
+                }
+                Ok(())
             }
             Err(Doubt::Unknown(refusal)) => {
                 let trouble = doubted(&refusal, id);
                 self.note(Some(&trouble)).await;
+                self.note_doubt("GetRequest", &trouble).await;
                 self.0.alarms.raise(Alarm::Trust, &trouble, false);
-                return Turn::Barred;
+                Err(Turn::Barred)
             }
-            Err(Doubt::Broken(refusal)) => {
-                self.refuse(id, &refusal).await;
-                return Turn::Message;
-            }
+            Err(Doubt::Broken(refusal)) => Err(self.refuse(id, &refusal).await),
+        }
+    }
+
+    /// Takes a message that was handed out, if it may be taken.
+    async fn take(&self, incoming: Incoming, document: Vec<u8>) -> Turn {
+        let id = incoming.message_id;
+        if let Err(turn) = self.admitted(&incoming, &document).await {
+            return turn;
         }
         match self.answered_before(id).await {
             Ok(true) => {
@@ -209,10 +225,12 @@ impl Adapter {
         Turn::Empty
     }
 
-    /// Refuses a message that is not what the node signed: nothing of it is answered.
-    async fn refuse(&self, id: Uuid, refusal: &Refusal) {
+    /// Refuses a message that is not what the node signed: nothing of it is answered. Its id is no more
+    /// to be believed than the rest, so one that we know from elsewhere is not told to be refused.
+    async fn refuse(&self, id: Uuid, refusal: &Refusal) -> Turn {
         let trouble = doubted(refusal, id);
         count("GetRequest", &Trouble { fault: "SIGNATURE".to_owned(), ..trouble.clone() });
+        self.note_doubt("GetRequest", &trouble).await;
         self.0.alarms.raise(Alarm::Signature, &trouble, false);
         settled("refused");
         let act = Act {
@@ -222,14 +240,24 @@ impl Adapter {
             detail: Some(json!({ "code": refusal.code.as_str() }).to_string()),
         };
         let written = async {
-            let mut tx = self.0.exchange.db().begin().await?;
+            let db = self.0.exchange.db();
+            if remote::is_taken(db, id).await? || remote::is_ours(db, id).await? {
+                return Ok(false);
+            }
+            let mut tx = db.begin().await?;
             audit::append(&mut tx, self.0.exchange.clock().now(), vec![act]).await?;
-            tx.commit().await
+            tx.commit().await?;
+            Ok::<_, DbError>(true)
         };
         match written.await {
-            Ok(()) => self.acknowledge(id, false).await,
+            Ok(true) => self.acknowledge(id, false).await,
+            Ok(false) => {
+                tracing::warn!(message.id = %id, "a changed delivery has the id of a message that we know");
+                return Turn::Again;
+            }
             Err(error) => tracing::warn!(%error, message.id = %id, "a message is not refused yet"),
         }
+        Turn::Message
     }
 
     /// Whether a request has its answer; the node is then told again that we have the request.

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Adapter;
 use crate::codec::shape::{self, Spot};
 use crate::codec::xml;
 use crate::model::refusal::{Refusal, RefusalCode};
+use crate::storage::mailbox::doubt;
+use crate::storage::mailbox::remote::Trouble;
 use crate::trust::TrustStore;
 
 /// Whose signature counts as the node's.
@@ -41,6 +45,25 @@ impl Adapter {
     /// Whether an answer of the node is not what the node signed.
     pub(super) async fn is_changed(&self, document: &[u8]) -> bool {
         matches!(self.vouched(document).await, Err(Doubt::Broken(_)))
+    }
+
+    /// Notes for operators why what came by an operation is not trusted.
+    pub(super) async fn note_doubt(&self, operation: &str, trouble: &Trouble) {
+        if let Err(error) = doubt::note(self.0.exchange.db(), operation, trouble).await {
+            tracing::warn!(%error, operation, "a failure of trust could not be noted");
+        }
+    }
+
+    /// What is wrong when a message is addressed to somebody else. It is left to whom it is for: to
+    /// confirm it, with either word, would take it from him.
+    pub(super) fn misdirected(&self, message: Uuid, recipient: Option<&str>) -> Option<Trouble> {
+        let own = &self.0.desk.seal().own().mnemonic;
+        let recipient = recipient.filter(|recipient| recipient != own)?;
+        let text = format!(
+            "Сообщение {message} адресовано «{recipient}», а наша мнемоника — «{own}» \
+             (federal.mnemonic): оно не обработано и не подтверждено"
+        );
+        Some(Trouble { fault: "RECIPIENT".to_owned(), text })
     }
 
     /// Whether the signature of the node stands in its answer.

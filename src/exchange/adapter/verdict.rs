@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::link::LinkError;
+use crate::codec::smev3::Fault;
 use crate::codec::smev3::client::NodeFault;
 
 /// How far the clock of the node may be from ours.
@@ -70,39 +71,22 @@ pub(super) fn has_aged(id: Uuid, now: DateTime<Utc>, node: Option<DateTime<Utc>>
     !apart && made.is_none_or(|made| now - made >= AGED)
 }
 
+/// Our own words for what came instead of an answer of the exchange, or with one.
+const OWN: [&str; 9] = [
+    "TIMEOUT",
+    "UNREACHABLE",
+    "CUT",
+    "FOREIGN",
+    "CORRELATION",
+    "RECIPIENT",
+    "SIGNATURE",
+    "UNSIGNED",
+    "Fault",
+];
+
 /// Name of a fault for the metrics: those that are known, so that nobody makes up others.
 pub(super) fn label(fault: &str) -> &'static str {
-    const KNOWN: [&str; 28] = [
-        "TIMEOUT",
-        "UNREACHABLE",
-        "CUT",
-        "FOREIGN",
-        "CORRELATION",
-        "SIGNATURE",
-        "UNSIGNED",
-        "Fault",
-        "AccessDenied",
-        "AttachmentContentMiscoordination",
-        "AttachmentSizeLimitExceeded",
-        "BusinessDataTypeIsNotSupported",
-        "DestinationOverflow",
-        "EndOfLifeReached",
-        "IncorrectResponseContentType",
-        "InvalidContent",
-        "InvalidMessageIdFormat",
-        "MessageIsAlreadySent",
-        "PersonalAccessDenied",
-        "QuoteLimitExceeded",
-        "RecipientIsNotFound",
-        "SMEVFailure",
-        "SenderIsNotRegistered",
-        "SignatureVerificationFault",
-        "StaleMessageId",
-        "TargetMessageIsNotFound",
-        "TransactionCodeInvalid",
-        "UnknownMessageType",
-    ];
-    KNOWN.into_iter().find(|known| *known == fault).unwrap_or("other")
+    OWN.into_iter().chain(Fault::NAMES).find(|known| *known == fault).unwrap_or("other")
 }
 
 #[cfg(test)]

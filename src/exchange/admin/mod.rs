@@ -3,6 +3,7 @@
 //! Every act leaves an audit row in its own transaction; one that fails leaves a row that says so.
 
 mod dictionary;
+mod disclosure;
 mod message_type;
 mod party;
 mod remote;

@@ -87,7 +87,13 @@ impl Attempt {
         if asks && applier.may_take_away() {
             let mut tx = exchange.db().begin().await?;
             let findings = applier.weigh(&mut tx).await?;
+            // What another worker is about to close, or has just renewed, was counted wrongly.
+            let weighed = findings.is_empty()
+                || !journal::others_at_work(&mut tx, &self.processor.worker, package).await?;
             drop(tx);
+            if !weighed {
+                return Err(Trouble::HalfApplied);
+            }
             if let Some(code) = findings.first().map(|finding| finding.code) {
                 return self.hold(code, findings).await;
             }

@@ -22,6 +22,9 @@ pub(super) enum Trouble {
     /// Suppliers cannot be read, or our key does not sign.
     #[error("our side is not ready")]
     NotReady(#[source] Refusal),
+    /// Another package of the supplier is half applied: what this one would take away cannot be counted.
+    #[error("another package of the supplier is half applied")]
+    HalfApplied,
     /// This process is stopping.
     #[error("the worker stops")]
     Stopping,
@@ -63,6 +66,7 @@ pub(super) fn verdict(trouble: &Trouble, tries: u64) -> Verdict {
         Trouble::Db(DbError::Unavailable(_)) | Trouble::Spool(_) | Trouble::NotReady(_) => {
             (Duration::from_secs(3), false)
         }
+        Trouble::HalfApplied => (Duration::from_secs(1), false),
         // Two batches may race for one key once; what happens again and again is a bug.
         Trouble::Db(DbError::Duplicate(_)) => (Duration::from_secs(1), true),
         Trouble::Db(DbError::Query(_)) | Trouble::Panic(_) => (growing, true),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use reqwest::Client;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::exchange::adapter::{Answer, Link};
 use crate::exchange::sandbox::Sandbox;
 use crate::exchange::sandbox::scenario::{self, Last, Play};
 use crate::ops::demo::Stage;
-use crate::ops::federal_client::Messages;
+use crate::ops::federal_client::{Messages, failed};
 use crate::ops::sandbox::Folder;
 use crate::storage::federal_system;
 use crate::storage::mailbox;
@@ -107,10 +107,7 @@ impl Emulator {
     }
 
     async fn call(&self, link: &Link, operation: &str, envelope: &str) -> Result<Answer> {
-        link.call(operation, envelope).await.map_err(|error| {
-            let trouble = error.trouble();
-            anyhow!("{operation}: {}: {}", trouble.fault, trouble.text)
-        })
+        link.call(operation, envelope).await.map_err(|error| failed(operation, &error))
     }
 
     fn selector(&self) -> Selector<'static> {

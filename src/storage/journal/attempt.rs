@@ -92,6 +92,22 @@ pub async fn load(tx: &mut Tx, attempts: &[AttemptId]) -> Result<Vec<Claimed>, D
     Ok(claimed)
 }
 
+/// Whether another worker is at a package of the same supplier: one from before this one, or one of
+/// which a part is applied. Of two that have applied nothing, only the later one finds the other.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn others_at_work(tx: &mut Tx, worker: &str, package: &Package) -> Result<bool, DbError> {
+    let sql = format!(
+        "SELECT 1 FROM attempt a JOIN package p ON p.no = a.package_no \
+         WHERE p.supplier_id = (SELECT supplier_id FROM package WHERE no = $1) AND p.no <> $1 \
+         AND a.due_at IS NOT NULL AND a.finished_at IS NULL AND a.leased_until > {} AND a.leased_by <> $2 \
+         AND (p.no < $1 OR a.records_done > 0) LIMIT 1",
+        tx.now_sql()
+    );
+    Ok(tx.query_one(&sql, args![package.no.0, worker]).await?.is_some())
+}
+
 /// Notes records applied in this transaction, and starts the lease and the count of tries anew;
 /// false when the lease was lost: roll back.
 ///

@@ -4,6 +4,7 @@
 //! A message that is handed out is hidden for [`LEASE_SECONDS`] by the database's clock; not
 //! acknowledged, it is again the first.
 
+pub mod doubt;
 mod lease;
 mod look;
 mod put;

@@ -68,7 +68,7 @@ pub struct Trouble {
 
 impl Trouble {
     /// The words, as far as there is room.
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         self.text.chars().take(WORDS).collect()
     }
 }
@@ -111,6 +111,24 @@ pub async fn repeat(tx: &mut Tx, request: Uuid) -> Result<bool, DbError> {
         tx.now_sql()
     );
     Ok(tx.execute(&sql, args![request]).await? == 1)
+}
+
+/// Whether a message is an answer that we have sent, under this id or before.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn is_ours(db: &Db, message: Uuid) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM remote_answer WHERE message_id = $1 OR told_of = $1";
+    Ok(db.query_one(sql, args![message]).await?.is_some())
+}
+
+/// Whether a message is one that we have taken, whoever handed it to us.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn is_taken(db: &Db, message: Uuid) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM mailbox_request WHERE message_id = $1";
+    Ok(db.query_one(sql, args![message]).await?.is_some())
 }
 
 /// Takes what is due, at most so much, and hides it from others for so many seconds.

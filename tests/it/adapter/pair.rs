@@ -217,8 +217,13 @@ impl Pair {
     }
 
     pub(super) fn run_as(&self, version: Version, trust: NodeTrust) -> Running {
+        self.run_named("REGION77", version, trust)
+    }
+
+    /// The adapter of a system of another name begins to work, by the same key.
+    pub(super) fn run_named(&self, mnemonic: &str, version: Version, trust: NodeTrust) -> Running {
         let exchange = self.region.service.exchange();
-        let own = Participant { mnemonic: "REGION77".to_owned(), name: "Регион".to_owned() };
+        let own = Participant { mnemonic: mnemonic.to_owned(), name: "Регион".to_owned() };
         let desk = Desk::new(exchange, Seal::new(Arc::clone(exchange.signer()), own)).unwrap();
         let url = format!("http://{}/ws/smev/{}", self.proxy.address, version.as_str());
         let settings = Settings {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kontingent::codec::smev3::{Fault as Told, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
 
 /// What is done to a call.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub(super) enum Fault {
     ChangeReply,
     /// The reply speaks of another message.
     Confuse,
+    /// The reply speaks of this message.
+    Claim(Uuid),
     /// The last message that was handed out, once more.
     Repeat,
     /// A fault of the exchange, which the node knows nothing of.
@@ -153,6 +156,10 @@ impl Proxy {
                 change(&mut reply.body, b"DigestValue>");
                 write(&mut stream, &reply).await
             }
+            Fault::Claim(id) => {
+                claim(&mut reply.body, id);
+                write(&mut stream, &reply).await
+            }
             Fault::Confuse => {
                 change(&mut reply.body, b"MessageId>");
                 write(&mut stream, &reply).await
@@ -220,6 +227,16 @@ fn response(reply: &Reply) -> Vec<u8> {
 
 async fn write(stream: &mut TcpStream, reply: &Reply) -> Option<()> {
     stream.write_all(&response(reply)).await.ok()
+}
+
+/// Writes another id wherever the message's own stands, if there is one.
+fn claim(body: &mut [u8], id: Uuid) {
+    let mark = b"MessageId>";
+    let Some(at) = memchr::memmem::find(body, mark) else { return };
+    let own = body[at + mark.len()..][..36].to_vec();
+    while let Some(at) = memchr::memmem::find(body, &own) {
+        body[at..at + own.len()].copy_from_slice(id.to_string().as_bytes());
+    }
 }
 
 /// Changes the first letter or digit behind a mark, if that is there.

@@ -3,12 +3,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kontingent::codec::form::Form;
+use kontingent::codec::shape::{self, Role};
 use kontingent::codec::smev3::Version;
 use kontingent::trust::Signer;
 use kontingent::trust::authority::KeyKind;
 
 use super::message::{File, Message, by_snils, headers, new_id};
 use super::world::{Answered, World, find, on_both, signer, try_find, validity, worth};
+use crate::signature::verify;
 use crate::stack::Flavour;
 
 const NAMESPACE: &str = "urn:example:pupil";
@@ -201,6 +204,69 @@ async fn systems_of_different_versions_understand_each_other_without_signatures_
         assert_eq!(worth["SenderInformationSystemSignature"]["valid"], true, "{worth}");
     })
     .await;
+}
+
+/// A content that uses the prefixes of the envelope, and none, for names of the exchange itself.
+fn clashing(name: &str) -> String {
+    format!(
+        "<p:{name} xmlns:p=\"{NAMESPACE}\" Id=\"PERSONAL\" b:mark=\"1\"><t:Message >b:TypeName</t:Message>\
+         <Bare kind='t:Some'/><b:Inner xmlns:t=\"urn:own\"><t:Own/></b:Inner></p:{name}>"
+    )
+}
+
+/// Canonical octets of what an official signed.
+fn signed_octets(document: &str) -> Vec<u8> {
+    let plan = shape::smev3(document.as_bytes()).unwrap();
+    let spot = plan.spots.iter().find(|spot| spot.role == Role::Personal).unwrap();
+    spot.octets(document.as_bytes(), false, shape::limits(), &Form::default()).unwrap()
+}
+
+/// The text inside an element of this name, whatever its prefix.
+fn inside<'x>(document: &'x str, name: &str) -> &'x str {
+    let open = document.find(&format!(":{name}")).unwrap();
+    let begin = open + document[open..].find('>').unwrap() + 1;
+    let end = document.rfind(&format!(":{name}>")).unwrap();
+    &document[begin..document[..end].rfind("</").unwrap()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_passes_between_versions_byte_for_byte_with_what_its_prefixes_mean() {
+    let world = World::start(Flavour::Embedded).await;
+    let Pair { consumer, provider, official } = pair(&world).await;
+    let mut handed_out = Vec::new();
+    for from in Version::ALL {
+        for to in Version::ALL {
+            let ask = Message::ask(&id(), "", &clashing("PupilRequest"));
+            let ask = ask.official(&official, (NAMESPACE, "PupilRequest")).by(from);
+            let types = format!("xmlns:t=\"{}\"", from.types());
+            let bare = format!("{types} xmlns=\"{}\"", from.types());
+            let sent = ask.sealed(ask.unsigned().replacen(&types, &bare, 1), &consumer);
+            world.send_by(from, sent.clone()).await.body();
+            let request = world.hand_out(to, &Message::take(""), &provider).await;
+            world.ack(to, &request, &provider).await;
+            let content = "MessagePrimaryContent";
+            assert_eq!(inside(&request.xml, content), inside(&sent, content), "{from:?} {to:?}");
+            let (before, after) = (signed_octets(&sent), signed_octets(&request.xml));
+            assert_eq!(String::from_utf8(after), String::from_utf8(before), "{from:?} {to:?}");
+            let data = find(&request.body(), "SenderProvidedRequestData").clone();
+            assert!(data.children.iter().all(|child| child.namespace.ends_with(to.as_str())));
+            handed_out.push(request);
+        }
+    }
+    for worth in worth(&handed_out) {
+        assert_eq!(worth["SMEVSignature"]["valid"], true, "{worth}");
+        assert_eq!(worth["PersonalSignature"]["valid"], true, "{worth}");
+    }
+    let trust = world.dir.path().join("trusted");
+    std::fs::create_dir(&trust).unwrap();
+    let authority = world.authority.issued().certificate_pem().unwrap();
+    std::fs::write(trust.join("authority.pem"), authority).unwrap();
+    std::fs::copy(world.dir.path().join("signing-authority.pem"), trust.join("own.pem")).unwrap();
+    let files = handed_out.iter().map(|message| message.file.display().to_string());
+    let files: Vec<String> = files.collect();
+    let judged = verify(&files, &["--profile", "smev3", "--trust", trust.to_str().unwrap()]);
+    assert!(judged.1, "what a node hands out across versions is a good delivery: {:#?}", judged.0);
+    world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

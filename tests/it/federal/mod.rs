@@ -4,6 +4,7 @@
 mod budget;
 mod cast;
 mod changes;
+mod disclosures;
 mod examples;
 mod faults;
 mod federation;
@@ -21,6 +22,7 @@ mod statistics;
 mod status;
 mod store;
 mod transfers;
+mod turns;
 mod vectors;
 mod world;
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::message::{Message, by_snils, new_id, selector};
 use super::world::{Answered, World, find, on_both, signer, try_find, validity};
 use crate::harness::wait_until;
+use crate::stack::Flavour;
 
 pub(super) const PUPIL: &str = "urn:example:pupil";
 const CLASS: &str = "urn:example:class";
@@ -376,4 +377,38 @@ async fn of_nodes_that_a_system_invents_so_many_are_noted_and_for_a_month() {
         assert_eq!(world.count(noted).await, most / 2 + 3, "what is forgotten makes room");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_over_its_quarter_of_a_providers_queue_is_refused_and_another_is_not() {
+    let world = World::start(Flavour::Embedded).await;
+    let [greedy, other, provider] = ["IS00001", "IS00003", "IS00002"];
+    let (greedy, other) =
+        (world.system(greedy, KeyKind::P256).await, world.system(other, KeyKind::P256).await);
+    world.system(provider, KeyKind::P256).await;
+    world.kind("Pupil", provider, "urn:example:pupil", true).await;
+    let ask = async |who: &Signer| {
+        let content = "<PupilRequest xmlns='urn:example:pupil'/>";
+        world.send(Message::ask(&new_id().to_string(), "", content).signed(who)).await
+    };
+    ask(&greedy).await.body();
+    // All but one of its quarter of 10,000: with the next one it is full.
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2498) \
+        INSERT INTO mailbox_message (message_id, queue, system_id, node_id, request_id, message_type, \
+        priority, version, content_sha256, attachments, queued_at, sequence, deliveries, sender_id) \
+        SELECT randomblob(16), queue, system_id, node_id, request_id, message_type, priority, version, \
+        content_sha256, attachments, queued_at, sequence, deliveries, sender_id FROM n, mailbox_message";
+    world.db.execute(fill, vec![]).await.unwrap();
+    ask(&greedy).await.body();
+    let refused = ask(&greedy).await.fault();
+    assert_eq!(refused.local, "DestinationOverflow");
+    assert!(find(&refused, "Description").text.starts_with("SMEV-600:"), "{refused:?}");
+    ask(&other).await.body();
+    let one = "UPDATE mailbox_message SET acknowledged_at = queued_at WHERE message_id = \
+        (SELECT message_id FROM mailbox_message WHERE sender_id = \
+        (SELECT id FROM federal_system WHERE mnemonic = 'IS00001') LIMIT 1)";
+    world.db.execute(one, vec![]).await.unwrap();
+    ask(&greedy).await.body();
+    assert_eq!(ask(&greedy).await.fault().local, "DestinationOverflow");
+    world.finish_without_answers().await;
 }

@@ -182,6 +182,38 @@ async fn a_sandbox_lets_in_whoever_signs_right_and_nobody_else() {
     sandbox.check_against_the_schemas();
 }
 
+#[test]
+fn a_folder_has_one_sandbox_at_a_time() {
+    let mut sandbox = Sandbox::start();
+    let second = |dir: &Path| {
+        let mut command = kontingent();
+        let command = command.arg("sandbox").arg(dir).args(["--listen", "127.0.0.1:0"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut other = second(&sandbox.path(""));
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = other.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > PATIENCE {
+            other.kill().unwrap();
+            panic!("it runs beside the first");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let said = String::from_utf8(other.wait_with_output().unwrap().stderr).unwrap();
+    assert!(!status.success() && said.contains("уже работает песочница"), "{said}");
+    // When the first one has ended, however it ended, the folder is free.
+    sandbox.child.kill().unwrap();
+    sandbox.child.wait().unwrap();
+    let mut next = second(&sandbox.path(""));
+    let mut said = BufReader::new(next.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("Ctrl+C")), "the folder is free again");
+    next.kill().unwrap();
+    next.wait().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_answers_rejects_and_fails_as_its_scenarios_say() {
     let sandbox = Sandbox::start();

@@ -16,6 +16,7 @@ use kontingent::codec::smev3::Version;
 use kontingent::codec::soap::Envelope;
 use kontingent::codec::xml::Limits;
 use kontingent::config::Config;
+use kontingent::exchange::Exchange;
 use kontingent::exchange::admin::{Admin, NewKind};
 use kontingent::model::clock::Clock;
 use kontingent::model::kind::Kind;
@@ -132,6 +133,10 @@ impl World {
     pub(super) async fn finish_without_answers(self) {
         self.service.stop().await;
         drop_database(&self.database_url).await;
+    }
+
+    pub(super) fn exchange(&self) -> &Exchange {
+        self.service.exchange()
     }
 
     pub(super) fn admin(&self) -> Admin {

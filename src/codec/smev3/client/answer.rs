@@ -42,6 +42,8 @@ pub struct Incoming {
     pub message_type: String,
     /// Who asks; nobody when the exchange does not tell.
     pub sender: Option<Participant>,
+    /// Mnemonic of who is asked; none when the exchange does not tell.
+    pub recipient: Option<String>,
     /// Where the answer goes; nowhere when none is wanted.
     pub reply_to: Option<String>,
     /// What its sender says; else everything that does not follow the schema.
@@ -57,6 +59,8 @@ pub struct Returned {
     pub original_id: Option<Uuid>,
     /// Who answers; nobody when the exchange does not tell.
     pub sender: Option<Participant>,
+    /// Mnemonic of who is answered; none when the exchange does not tell.
+    pub recipient: Option<String>,
     /// The data of its sender, as sent.
     pub provided: Node,
     /// What they say; else everything that does not follow the schema.
@@ -131,6 +135,7 @@ pub fn incoming(version: Version, answer: &Node) -> Result<Option<Incoming>, Ans
         message_id: message.id(version, data)?,
         message_type: kind.map(|node| node.text.trim().to_owned()).unwrap_or_default(),
         sender: metadata.and_then(|node| sender(version, node)),
+        recipient: metadata.and_then(|node| recipient(version, node)),
         reply_to: reply_to.filter(|address| !address.is_empty()),
         sent: sent.ok_or(flaws),
     }))
@@ -152,6 +157,7 @@ pub fn returned(version: Version, answer: &Node) -> Result<Option<Returned>, Ans
         message_id: message.id(version, data)?,
         original_id: id(inner.child(types, "OriginalMessageId")),
         sender: message.metadata.and_then(|node| sender(version, node)),
+        recipient: message.metadata.and_then(|node| recipient(version, node)),
         provided: data.clone(),
         sent: sent.ok_or(flaws),
     }))
@@ -206,6 +212,12 @@ fn sender(version: Version, metadata: &Node) -> Option<Participant> {
     };
     let mnemonic = text("Mnemonic")?;
     Some(Participant { name: text("HumanReadableName").unwrap_or_default(), mnemonic })
+}
+
+fn recipient(version: Version, metadata: &Node) -> Option<String> {
+    let types = version.types();
+    let mnemonic = metadata.child(types, "Recipient")?.child(types, "Mnemonic")?;
+    Some(mnemonic.text.trim().to_owned()).filter(|mnemonic| !mnemonic.is_empty())
 }
 
 pub(super) fn id(node: Option<&Node>) -> Option<Uuid> {

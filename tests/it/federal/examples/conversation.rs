@@ -57,7 +57,9 @@ impl Talk<'_> {
         self.files_in_parts().await;
         self.files_in_the_store().await;
         self.a_question().await;
-        let what = ["GetStatus", "nothing, always: what failed is told by GetResponse"];
+        let told = "nothing yet: from this call on, for a day, the node tells here which messages of the \
+            caller have been received; what failed is told by GetResponse";
+        let what = ["GetStatus", told];
         let consumer = &self.parties.consumer;
         self.call("get-status", what, Message::status(), consumer).await;
     }
