@@ -5,6 +5,7 @@
 //! ([`Db::skip_locked_sql`]).
 
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
@@ -40,6 +41,22 @@ async fn whole<T: Send + 'static>(
     begin: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
 ) -> Result<T, sqlx::Error> {
     tokio::spawn(begin).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+}
+
+/// Begins a transaction that sees one state of the database throughout.
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Of how many brief transactions one lets plans be made anew: tables have grown since.
+const PLANNING: u32 = 32;
+
+/// How a brief transaction begins.
+fn brief(begin: &str) -> AssertSqlSafe<String> {
+    static BEGUN: AtomicU32 = AtomicU32::new(0);
+    let forget = match BEGUN.fetch_add(1, Ordering::Relaxed) % PLANNING {
+        0 => "; DISCARD PLANS",
+        _ => "",
+    };
+    AssertSqlSafe(format!("{begin}; SET LOCAL plan_cache_mode = force_generic_plan{forget}"))
 }
 
 /// A database. Cheap to clone.
@@ -126,18 +143,17 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`].
     pub async fn begin_read(&self) -> Result<Tx, DbError> {
-        self.begin_reading("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        self.begin_reading(AssertSqlSafe(READ.to_owned())).await
     }
 
-    /// [`Db::begin`] for statements over a few rows: PostgreSQL plans each once for a connection, and
-    /// not anew for every array of parameters, which takes longer than carrying it out.
+    /// [`Db::begin`] for statements over a few rows: PostgreSQL keeps their plans, and does not make one
+    /// for every array of parameters, which takes longer than carrying it out.
     ///
     /// # Errors
     /// [`DbError::Unavailable`].
     pub async fn begin_brief(&self) -> Result<Tx, DbError> {
         let Self::Postgres(pool) = self else { return self.begin().await };
-        let pool = pool.clone();
-        let begin = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan";
+        let (pool, begin) = (pool.clone(), brief("BEGIN"));
         Ok(Tx::Postgres(whole(async move { pool.begin_with(begin).await }).await?))
     }
 
@@ -146,12 +162,10 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`].
     pub async fn begin_brief_read(&self) -> Result<Tx, DbError> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-            SET LOCAL plan_cache_mode = force_generic_plan";
-        self.begin_reading(begin).await
+        self.begin_reading(brief(READ)).await
     }
 
-    async fn begin_reading(&self, begin: &'static str) -> Result<Tx, DbError> {
+    async fn begin_reading(&self, begin: AssertSqlSafe<String>) -> Result<Tx, DbError> {
         Ok(match self {
             Self::Postgres(pool) => {
                 let pool = pool.clone();
