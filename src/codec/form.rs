@@ -199,7 +199,7 @@ pub struct Element<'a> {
 
 impl Element<'_> {
     /// Whether this is its start tag, the first that fits.
-    fn begins_at(&self, start: &Start<'_>) -> bool {
+    fn begins_at(&self, start: Start<'_>) -> bool {
         self.id.is_none_or(|id| {
             let mut ids = start.attributes().filter(|a| a.local.eq_ignore_ascii_case("id"));
             ids.any(|attribute| attribute.value == id)
@@ -224,7 +224,7 @@ pub fn write_chosen(
         let (event, at) = reader.step()?;
         match &event {
             Event::Eof => return Err(RefusalCode::SigReference.into()),
-            Event::Start(start) if chosen.begins_at(start) => {
+            Event::Start(start) if chosen.begins_at(*start) => {
                 // Here the transform is shown, not a signature judged.
                 let mut writer = if form.smev {
                     FormWriter::of_any(sink, form)
