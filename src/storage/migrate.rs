@@ -7,6 +7,7 @@
 
 use crate::args;
 use crate::storage::db::{Db, DbError, Tx};
+use crate::storage::registry::change;
 
 /// Key of the advisory lock that keeps two migrators apart.
 const LOCK: i64 = 0x6b6f_6e74;
@@ -31,9 +32,11 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0041_status", include_str!("../../migrations/0041_status.sql")),
     ("0042_sandbox", include_str!("../../migrations/0042_sandbox.sql")),
     ("0070_doubt", include_str!("../../migrations/0070_doubt.sql")),
+    ("0071_change_shift", include_str!("../../migrations/0071_change_shift.sql")),
 ];
 
-/// Brings the schema up to date; returns the names of the migrations it ran.
+/// Brings the schema up to date, and a database that was restored from a copy into order; returns the
+/// names of the migrations it ran.
 ///
 /// # Errors
 /// Any [`DbError`]; a failed migration leaves nothing behind.
@@ -61,6 +64,7 @@ pub async fn migrate(db: &Db) -> Result<Vec<&'static str>, DbError> {
         tx.execute(&sql, args![*name]).await?;
         applied.push(*name);
     }
+    change::follow_on(&mut tx).await?;
     tx.commit().await?;
     Ok(applied)
 }

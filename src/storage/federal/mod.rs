@@ -18,6 +18,7 @@ use crate::model::record::Value;
 use crate::model::spec::{FieldSpec, FieldType, KindSpec, Storage};
 use crate::storage::db::{Db, DbError, Row, Tx};
 use crate::storage::input::{Column, Input};
+use crate::storage::registry::change::SETTLED;
 
 /// Most persons that one key may stand for in an answer.
 const SAME_KEY: usize = 100;
@@ -289,13 +290,9 @@ pub async fn changes(
     kinds: &[Kind],
     limit: usize,
 ) -> Result<Vec<Change>, DbError> {
-    let settled = if tx.is_postgres() {
-        "AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-    } else {
-        ""
-    };
+    let settled = if tx.is_postgres() { SETTLED } else { "true" };
     let sql = format!(
-        "SELECT tx, id, kind, entity_id FROM change_log WHERE (tx, id) > ($1, $2) {settled} \
+        "SELECT tx, id, kind, entity_id FROM change_log WHERE (tx, id) > ($1, $2) AND {settled} \
          ORDER BY tx, id LIMIT $3"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -80,7 +80,7 @@ pub async fn append(
         .column("fields", Column::Text(fields));
     let table = table(kind);
     let (number, fields, now) = if tx.is_postgres() {
-        ("pg_current_xact_id()::text::bigint", "fields::json", "now()")
+        (NUMBER, "fields::json", "now()")
     } else {
         (after_all(table), "fields", "strftime('%Y-%m-%dT%H:%M:%f+00:00','now')")
     };
@@ -91,6 +91,36 @@ pub async fn append(
     );
     let args = args![kind.element(), stamp.supplier.0, stamp.package_no, stamp.as_of];
     tx.execute_input(&sql, input, args).await.map(|_| ())
+}
+
+/// The number of the transaction that writes an entry, on PostgreSQL.
+const NUMBER: &str = "pg_current_xact_id()::text::bigint + (SELECT ahead FROM change_shift)";
+
+/// What is true of entries before which nothing can still appear, on PostgreSQL: their transactions
+/// are older than every one that still runs.
+pub const SETTLED: &str = "tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint \
+    + (SELECT ahead FROM change_shift)";
+
+/// Lets what is written from now on follow the entries that are there. After a copy of the database was
+/// restored into another cluster, whose transactions have smaller numbers, entries would else be hidden
+/// until it had as many, and new ones come before them.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn follow_on(tx: &mut Tx) -> Result<(), DbError> {
+    if !tx.is_postgres() {
+        return Ok(());
+    }
+    let sql = "UPDATE change_shift \
+        SET ahead = last + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint \
+        FROM (SELECT max(tx) AS last FROM change_log) log \
+        WHERE last >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + ahead";
+    if tx.execute(sql, vec![]).await? > 0 {
+        tracing::warn!(
+            "the database was restored from a copy: the log of changes goes on behind it"
+        );
+    }
+    Ok(())
 }
 
 /// On SQLite, a number greater than that of every committed entry: there is one writer, so the

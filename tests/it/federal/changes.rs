@@ -16,11 +16,13 @@ use kontingent::model::kind::Kind;
 use kontingent::model::record::RawRecord;
 use kontingent::normalise;
 use kontingent::storage::db::{Db, DbError};
+use kontingent::storage::migrate;
 use kontingent::trust::Signer;
 use kontingent::trust::authority::KeyKind;
 
 use super::records::{apply, raw};
 use super::world::{Answered, World, find, on_both};
+use crate::stack::Flavour;
 
 /// Packages each writer applies, and persons in a package.
 const PACKAGES: usize = 30;
@@ -119,6 +121,50 @@ async fn a_page_tells_only_the_kinds_asked_for_and_its_cursor_serves_only_them()
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_restored_into_another_cluster_tells_what_it_holds_and_then_what_is_new() {
+    let world = World::start(Flavour::Production).await;
+    let caller = world.system("FNS00001", KeyKind::P256).await;
+    write(&world, 1).await;
+    // As a copy is whose transactions had greater numbers than those of the cluster it is restored into.
+    let ahead = "UPDATE change_log SET tx = tx + 1000000000000";
+    world.db.execute(ahead, vec![]).await.unwrap();
+    assert!(entities(&next_page(&world, &caller, "", 1000).await).is_empty());
+    migrate::migrate(&world.db).await.unwrap();
+    let all = registry(&world.db).await;
+    let (mut copy, mut cursor) = (Copy::new(), String::new());
+    until(async || {
+        let page = next_page(&world, &caller, &cursor, 1000).await;
+        cursor = find(&page, "NextCursor").text.clone();
+        copy.extend(entities(&page));
+        copy == all
+    })
+    .await;
+    write(&world, 2).await;
+    // It is found out once: another start changes nothing.
+    migrate::migrate(&world.db).await.unwrap();
+    let all = registry(&world.db).await;
+    until(async || {
+        let page = next_page(&world, &caller, &cursor, 1000).await;
+        cursor = find(&page, "NextCursor").text.clone();
+        copy.extend(entities(&page));
+        copy == all
+    })
+    .await;
+    let shifts = "SELECT count(DISTINCT tx / 1000000000000) FROM change_log";
+    assert_eq!(world.count(shifts).await, 1, "what is new has its place behind");
+    world.finish().await;
+}
+
+/// Asks again until it is so: changes are told once every transaction before them has ended.
+async fn until(mut is: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !is().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "not all comes");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn next_page(world: &World, caller: &Signer, cursor: &str, size: usize) -> Node {
