@@ -373,9 +373,9 @@ async fn federal(desk: &Desk, command: Federal) -> Result<bool> {
 }
 
 async fn disclosures(desk: &Desk, wanted: cli::Disclosures) -> Result<()> {
-    let cli::Disclosures { person, system, from, to, limit, before, json } = wanted;
+    let cli::Disclosures { person, system, since, until, limit, before, json } = wanted;
     let person = person.as_deref().map(ops::federal_disclosures::about).transpose()?;
-    let filter = disclosure::Filter { person, system, from, to, before };
+    let filter = disclosure::Filter { person, system, since, until, before };
     ops::federal_disclosures::list(&desk.admin, &filter, limit, json).await
 }
 

@@ -89,9 +89,9 @@ pub struct Filter {
     /// To the system of this mnemonic.
     pub system: Option<String>,
     /// At or after.
-    pub from: Option<DateTime<Utc>>,
+    pub since: Option<DateTime<Utc>>,
     /// Before.
-    pub to: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
     /// Numbers below this one: the last of the page before.
     pub before: Option<i64>,
 }
@@ -146,7 +146,7 @@ pub async fn page(
     if let Some(system) = &filter.system {
         add("s.mnemonic = ?", Arg::from(system.as_str()));
     }
-    for (sql, at) in [("d.at >= ?", filter.from), ("d.at < ?", filter.to)] {
+    for (sql, at) in [("d.at >= ?", filter.since), ("d.at < ?", filter.until)] {
         if let Some(at) = at {
             add(sql, Arg::from(at));
         }

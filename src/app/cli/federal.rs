@@ -120,10 +120,10 @@ pub struct Disclosures {
     pub system: Option<String>,
     /// Told at or after this day or instant.
     #[arg(long, value_parser = moment)]
-    pub from: Option<DateTime<Utc>>,
+    pub since: Option<DateTime<Utc>>,
     /// Told before this day or instant.
     #[arg(long, value_parser = moment)]
-    pub to: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
     /// Most disclosures to show.
     #[arg(long, default_value_t = 50)]
     pub limit: u32,

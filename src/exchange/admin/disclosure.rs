@@ -24,8 +24,8 @@ impl Admin {
             Some([person]) => format!("person:{person}"),
             _ => "disclosure:all".to_owned(),
         };
-        let detail = json!({ "persons": persons, "system": filter.system, "from": filter.from,
-            "to": filter.to, "before": filter.before, "limit": most });
+        let detail = json!({ "persons": persons, "system": filter.system, "since": filter.since,
+            "until": filter.until, "before": filter.before, "limit": most });
         self.perform("disclosure.look", object, detail, async |tx, _| {
             if let Some(system) = &filter.system
                 && federal_system::of_mnemonic(tx, system).await?.is_none()

@@ -133,37 +133,26 @@ async fn a_database_restored_into_another_cluster_tells_what_it_holds_and_then_w
     world.db.execute(ahead, vec![]).await.unwrap();
     assert!(entities(&next_page(&world, &caller, "", 1000).await).is_empty());
     migrate::migrate(&world.db).await.unwrap();
-    let all = registry(&world.db).await;
     let (mut copy, mut cursor) = (Copy::new(), String::new());
-    until(async || {
-        let page = next_page(&world, &caller, &cursor, 1000).await;
-        cursor = find(&page, "NextCursor").text.clone();
-        copy.extend(entities(&page));
-        copy == all
-    })
-    .await;
+    follow(&world, &caller, &mut copy, &mut cursor).await;
     write(&world, 2).await;
     // It is found out once: another start changes nothing.
     migrate::migrate(&world.db).await.unwrap();
-    let all = registry(&world.db).await;
-    until(async || {
-        let page = next_page(&world, &caller, &cursor, 1000).await;
-        cursor = find(&page, "NextCursor").text.clone();
-        copy.extend(entities(&page));
-        copy == all
-    })
-    .await;
+    follow(&world, &caller, &mut copy, &mut cursor).await;
     let shifts = "SELECT count(DISTINCT tx / 1000000000000) FROM change_log";
     assert_eq!(world.count(shifts).await, 1, "what is new has its place behind");
     world.finish().await;
 }
 
-/// Asks again until it is so: changes are told once every transaction before them has ended.
-async fn until(mut is: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !is().await {
+/// Reads on until the copy equals the registry: changes are told once every transaction before them has
+/// ended.
+async fn follow(world: &World, caller: &Signer, copy: &mut Copy, cursor: &mut String) {
+    let (all, begun) = (registry(&world.db).await, Instant::now());
+    while *copy != all {
         assert!(begun.elapsed() < Duration::from_secs(30), "not all comes");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let page = next_page(world, caller, cursor, 1000).await;
+        cursor.clone_from(&find(&page, "NextCursor").text);
+        copy.extend(entities(&page));
     }
 }
 

@@ -71,9 +71,9 @@ async fn whoever_was_told_about_a_person_is_found_and_so_is_who_looked_for_that(
         let last = page[1]["id"].to_string();
         assert_eq!([page, json(world, &["--before", &last])].concat(), json(world, &[]));
         let at = about[1]["at"].as_str().unwrap();
-        assert_eq!(json(world, &["--from", at]).len(), 3);
-        assert_eq!(json(world, &["--to", at]).len(), 0);
-        assert_eq!(json(world, &["--from", "2020-01-01", "--to", "2020-02-01"]).len(), 0);
+        assert_eq!(json(world, &["--since", at]).len(), 3);
+        assert_eq!(json(world, &["--until", at]).len(), 0);
+        assert_eq!(json(world, &["--since", "2020-01-01", "--until", "2020-02-01"]).len(), 0);
         assert_eq!(json(world, &["--person", "99"]).len(), 0);
 
         let (good, text) = run(world, &["--person", SNILS]);
