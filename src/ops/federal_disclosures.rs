@@ -57,10 +57,9 @@ pub fn about(person: &str) -> Result<About> {
     if digits.len() == SNILS && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(About::Snils(digits));
     }
-    let id = person
-        .parse()
-        .with_context(|| format!("{person}: нужен СНИЛС (11 цифр) или номер в реестре"))?;
-    Ok(About::Id(id))
+    let id = person.parse().ok();
+    id.map(About::Id)
+        .with_context(|| format!("{person}: нужен СНИЛС (11 цифр) или номер в реестре"))
 }
 
 /// Shows disclosures, the newest first; that they were looked at is written down.
@@ -80,7 +79,13 @@ pub async fn list(admin: &Admin, filter: &Filter, limit: u32, json: bool) -> Res
 }
 
 fn row(shown: &Shown) -> [String; 8] {
-    let cell = |text: &str| text.replace(['\r', '\n'], " ").chars().take(CELL).collect();
+    let cell = |text: &str| {
+        let text = text.replace(['\r', '\n'], " ");
+        match text.char_indices().nth(CELL) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    };
     [
         shown.id.to_string(),
         instant(shown.at),

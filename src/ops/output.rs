@@ -52,10 +52,10 @@ pub fn say_list<T: Serialize, const N: usize>(
     Ok(())
 }
 
-/// Prints rows under headers, each line after `indent`.
+/// Prints rows under headers, each line after `indent`; what stands in them does not command the terminal.
 pub fn say_table<const N: usize>(indent: &str, headers: [&str; N], rows: &[[String; N]]) {
     for line in table(headers, rows) {
-        say(format!("{indent}{line}"));
+        say(format!("{indent}{}", plain(&line)));
     }
 }
 
@@ -99,6 +99,20 @@ pub fn plural(count: u64, forms: [&str; 3]) -> String {
     format!("{count} {form}")
 }
 
+/// A line whose control characters, C1 ones too, are written out; tabs stay.
+pub fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in line.chars() {
+        let turns = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+        if (c.is_control() && c != '\t') || turns {
+            text.extend(c.escape_unicode());
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +130,10 @@ mod tests {
             [1, 2, 5, 11, 21, 112].map(say),
             ["1 запись", "2 записи", "5 записей", "11 записей", "21 запись", "112 записей"]
         );
+    }
+
+    #[test]
+    fn nothing_of_a_document_commands_the_terminal() {
+        assert_eq!(plain("а\tb\u{9B}31m\u{1B}[0m\u{202E}"), "а\tb\\u{9b}31m\\u{1b}[0m\\u{202e}");
     }
 }

@@ -152,7 +152,9 @@ pub async fn page(
         }
     }
     if let Some(before) = filter.before {
-        add("d.id < ?", Arg::from(before));
+        // Several processes number them, each from a block of its own.
+        let place = "(d.at, d.id) < (SELECT b.at, b.id FROM disclosure b WHERE b.id = ?)";
+        add(place, Arg::from(before));
     }
     if let Some(persons) = persons {
         // Numbers, written out: how many there are differs.
@@ -166,7 +168,7 @@ pub async fn page(
     let sql = format!(
         "SELECT d.id, d.at, s.mnemonic, d.request_id, d.question, d.purpose, d.criteria, d.answered, \
          d.persons FROM disclosure d JOIN federal_system s ON s.id = d.system_id WHERE {} \
-         ORDER BY d.id DESC LIMIT ${}",
+         ORDER BY d.at DESC, d.id DESC LIMIT ${}",
         conditions.join(" AND "),
         values.len()
     );

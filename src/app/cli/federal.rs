@@ -125,7 +125,7 @@ pub struct Disclosures {
     #[arg(long, value_parser = moment)]
     pub until: Option<DateTime<Utc>>,
     /// Most disclosures to show.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Go on below this disclosure: the last id of the page before.
     #[arg(long)]

@@ -20,13 +20,10 @@ pub fn translate(element: String, from: Version, to: Version) -> String {
     let (mut out, mut copied) = (String::with_capacity(element.len()), 0);
     // Where what others have written ends, and the prefix of what holds it.
     let mut foreign: Option<(usize, String)> = None;
-    let (mut dropping, mut dropped) = (None, false);
+    let mut dropping = None;
     // The element was read when it was taken: it ends before anything is wrong with it.
     while let Ok((event, at)) = reader.step() {
         let here = usize::try_from(at.place().offset).unwrap_or(element.len());
-        if std::mem::take(&mut dropped) {
-            copied = here;
-        }
         match event {
             Event::Start(start) if foreign.is_none() && dropping.is_none() => {
                 out.push_str(&element[copied..here]);
@@ -56,7 +53,11 @@ pub fn translate(element: String, from: Version, to: Version) -> String {
                     copied = here + "</".len() + end.qualified().len();
                 }
             }
-            Event::End(end) if dropping == Some(end.depth()) => (dropping, dropped) = (None, true),
+            Event::End(end) if dropping == Some(end.depth()) => {
+                // An empty element ends where its only tag does.
+                copied = here + tag_length(&element[here..]);
+                dropping = None;
+            }
             Event::Eof => break,
             _ => {}
         }
@@ -76,11 +77,13 @@ pub fn translate_own(element: String, from: Version, to: Version) -> String {
     translate(element, from, to)
 }
 
-/// Whether an element holds what others than the exchange have written.
+/// Whether an element holds what others than the exchange have written: a child of the data, where there
+/// is one of each name. Deeper ones mean nothing.
 fn holds_foreign(start: Start<'_>, from: Version) -> bool {
-    start.is(from.basic(), "MessagePrimaryContent")
-        || start.is(from.types(), "PersonalSignature")
-        || start.is(from.types(), "BusinessProcessMetadata")
+    start.depth() == 2
+        && (start.is(from.basic(), "MessagePrimaryContent")
+            || start.is(from.types(), "PersonalSignature")
+            || start.is(from.types(), "BusinessProcessMetadata"))
 }
 
 /// The start tag of such an element: by a prefix of its own it is the other version's, and all others
@@ -182,20 +185,45 @@ mod tests {
         let plain = |version, names| {
             data(version, "b:MessagePrimaryContent", "b:MessagePrimaryContent", names)
         };
-        let told = |from: Version, to: Version| {
+        let told = |from: Version, to: Version, names: &str| {
             let holder = "own:MessagePrimaryContent";
             let (own, types, basic) = (to.basic(), from.types(), from.basic());
             let open =
                 format!("{holder} xmlns:own=\"{own}\" xmlns=\"{types}\" xmlns:b=\"{basic}\"");
-            data(to, &open, holder, "")
+            data(to, &open, holder, names)
         };
         let names = "<b:NamespaceUri>urn:a</b:NamespaceUri><!-- - --><b:Archive/>";
         let theirs = plain(v13, names);
-        assert_eq!(translate(theirs.clone(), v13, v11), told(v13, v11));
+        let comment = "<!-- - -->";
+        assert_eq!(translate(theirs.clone(), v13, v11), told(v13, v11, comment));
         assert_eq!(translate(theirs.clone(), v13, v13), theirs);
         let hidden = theirs.replacen("types/1.3", "types&#x2F;1.3", 1);
-        assert_eq!(translate(hidden, v13, v11), told(v13, v11));
-        assert_eq!(translate(plain(v11, ""), v11, v13), told(v11, v13));
+        assert_eq!(translate(hidden, v13, v11), told(v13, v11, comment));
+        assert_eq!(translate(plain(v11, ""), v11, v13), told(v11, v13, ""));
+    }
+
+    #[test]
+    fn what_is_left_out_takes_nothing_of_what_follows_along() {
+        let (v11, v13) = (Version::V11, Version::V13);
+        let data = |types: &str, basic: &str, dropped: &str| {
+            format!(
+                "<D xmlns='{types}'><b:H xmlns:b='{basic}'>{dropped}<![CDATA[</b:H></D><Sender/><D>\
+                 <b:H><![CDATA[]]><b:I/>&lt;Sender/><!-- <Sender/> --></b:H></D>"
+            )
+        };
+        for dropped in ["<b:FileName>a</b:FileName>", "<b:FileName/>", "<b:FileName a='>' />"] {
+            let theirs = data(v13.types(), v13.basic(), dropped);
+            assert_eq!(translate(theirs, v13, v11), data(v11.types(), v11.basic(), ""));
+        }
+    }
+
+    #[test]
+    fn only_the_datas_own_children_hold_the_words_of_others() {
+        let (v11, v13) = (Version::V11, Version::V13);
+        let inside = "<PersonalSignature/>".repeat(1000);
+        let data =
+            |types: &str| format!("<D xmlns='{types}'><TestMessage>{inside}</TestMessage></D>");
+        assert_eq!(translate(data(v11.types()), v11, v13), data(v13.types()));
     }
 
     #[test]

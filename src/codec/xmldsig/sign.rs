@@ -199,7 +199,11 @@ fn plan_detached(
         }
     }
     let uri = target.ok_or(RefusalCode::SigReference)?;
-    let end = end.ok_or(RefusalCode::SigCoverage)?;
+    let end = end.ok_or_else(|| {
+        let name = place.holder.last().map_or("", |name| name.1);
+        let what = format!("в сообщении нет места для подписи: поставьте пустой элемент {name}");
+        Refusal::new(RefusalCode::SigMissing).detail(what)
+    })?;
     let digest = digest_of(xml, place.signed, None, limits, recipe.digest, &recipe.form)?;
     Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
 }

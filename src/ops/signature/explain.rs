@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use super::input::{Input, in_russian};
 use super::verify::Judge;
 use crate::exchange::workshop::{Profile, Source};
-use crate::ops::output::say;
+use crate::ops::output::{plain, say};
 
 /// Bytes of a stage that are shown; the rest goes to files.
 const SHOWN: usize = 600;
@@ -68,28 +68,4 @@ fn show(octets: &[u8], number: usize, folder: Option<&Path>) -> Result<()> {
         say(format!("        записано в {}", path.display()));
     }
     Ok(())
-}
-
-/// A line whose control characters, C1 ones too, are written out; tabs stay.
-fn plain(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    for c in line.chars() {
-        let turns = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-        if (c.is_control() && c != '\t') || turns {
-            text.extend(c.escape_unicode());
-        } else {
-            text.push(c);
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::plain;
-
-    #[test]
-    fn nothing_of_a_document_commands_the_terminal() {
-        assert_eq!(plain("а\tb\u{9B}31m\u{1B}[0m\u{202E}"), "а\tb\\u{9b}31m\\u{1b}[0m\\u{202e}");
-    }
 }

@@ -196,11 +196,23 @@ fn handed_out<'a>(
 ) -> Result<Option<HandedOut<'a>>, AnswerError> {
     let types = version.types();
     let [around, signed] = delivery_names(operation);
-    let Some(message) = answer.child(types, around) else { return Ok(None) };
-    let inner = message.child(types, signed);
+    let Some(message) = only(answer, types, around)? else { return Ok(None) };
+    let inner = only(message, types, signed)?;
     let inner = inner.ok_or_else(|| foreign(&format!("в {around} нет {signed}")))?;
-    let metadata = inner.child(types, "MessageMetadata");
+    for name in ["SenderProvidedRequestData", "SenderProvidedResponseData", "ReplyTo"] {
+        only(inner, types, name)?;
+    }
+    let metadata = only(inner, types, "MessageMetadata")?;
     Ok(Some(HandedOut { inner, around: message, metadata }))
+}
+
+/// The child of this name, which must not stand twice: who would know which of them is meant.
+fn only<'a>(node: &'a Node, types: &str, name: &str) -> Result<Option<&'a Node>, AnswerError> {
+    let mut found = node.children.iter().filter(|child| child.is(types, name));
+    match (found.next(), found.next()) {
+        (one, None) => Ok(one),
+        _ => Err(foreign(&format!("{name} стоит дважды"))),
+    }
 }
 
 fn sender(version: Version, metadata: &Node) -> Option<Participant> {

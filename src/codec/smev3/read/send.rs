@@ -148,13 +148,17 @@ pub(in crate::codec::smev3) fn request_data(
     fields.optional(types, "PersonalSignature");
     let files = files(version, &mut fields);
     fields.optional(types, "BusinessProcessMetadata");
-    let test = fields.optional(types, "TestMessage").is_some();
+    let test = fields.optional(types, "TestMessage");
     let message_id = message_id.and_then(|node| fields.text(node, 200));
     let reference_id = reference_id.and_then(|node| uuid(&mut fields, node));
     let transaction_code = transaction_code.and_then(|node| fields.text(node, 1500));
     let node_id = node_id.and_then(|node| fields.text(node, 50));
     let end_of_life = end_of_life.and_then(|node| instant(&mut fields, node));
     let content = content.and_then(|node| only_child(&mut fields, node));
+    // It says something by being there; nothing else may be carried in it.
+    if let Some(node) = test {
+        fields.inside(node).finish();
+    }
     fields.finish();
     Some(Send {
         message_id: message_id?.to_owned(),
@@ -164,7 +168,7 @@ pub(in crate::codec::smev3) fn request_data(
             node_id: owned(node_id),
             end_of_life,
             content: content?.clone(),
-            test,
+            test: test.is_some(),
         },
         attachments,
         headers: files.headers,
