@@ -40,7 +40,7 @@ pub(super) struct Notes(Mutex<Option<(Instant, bool)>>);
 enum Turn {
     /// A message; there may be more.
     Message,
-    /// One that was there before.
+    /// One that was there before, or that nobody vouches for.
     Again,
     /// Nothing.
     Empty,
@@ -253,11 +253,11 @@ impl Adapter {
             Ok(true) => self.acknowledge(id, false).await,
             Ok(false) => {
                 tracing::warn!(message.id = %id, "a changed delivery has the id of a message that we know");
-                return Turn::Again;
             }
             Err(error) => tracing::warn!(%error, message.id = %id, "a message is not refused yet"),
         }
-        Turn::Message
+        // Whoever sends such things is not asked for more as fast as it answers.
+        Turn::Again
     }
 
     /// Whether a request has its answer; the node is then told again that we have the request.
