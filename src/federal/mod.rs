@@ -74,7 +74,10 @@ impl Default for Settings {
 }
 
 /// Messages up to so many bytes are judged at once; longer ones take turns.
-const LIGHT: usize = 256 << 10;
+const LIGHT: usize = 64 << 10;
+
+/// How many of the longer ones are under way at the same time: each takes many times its length.
+const LONG: usize = 64;
 
 /// How long a whole message may take to come: whoever is slow does not hold the budget for hours.
 const MESSAGE_PATIENCE: Duration = Duration::from_mins(10);
@@ -87,6 +90,8 @@ struct Door {
     budget: Budget,
     /// Turns for long messages.
     turns: Semaphore,
+    /// Room for long messages, from when they are read until they are answered.
+    rooms: Semaphore,
 }
 
 /// A message on its way through the door.
@@ -120,7 +125,8 @@ impl From<Vec<u8>> for Reply {
 pub fn router(desk: Desk, settings: Settings) -> Router {
     let turns = Semaphore::new(settings.turns);
     let budget = Budget::new(settings.message_bytes, settings.limits.connections);
-    let door = Arc::new(Door { desk, settings, budget, turns });
+    let rooms = Semaphore::new(LONG);
+    let door = Arc::new(Door { desk, settings, budget, turns, rooms });
     Router::new()
         .route("/ws/smev/{name}", get(describe::describe).post(take))
         .route("/ws/smev/files/{folder}/{name}", get(files::get).put(files::put))
@@ -151,10 +157,9 @@ async fn take(
             return problem::respond(&refusal, &request_id);
         }
     };
-    let turn = match bytes.len() {
-        ..=LIGHT => None,
-        _ => door.turns.acquire().await.ok(),
-    };
+    let long = bytes.len() > LIGHT;
+    let _room = if long { door.rooms.acquire().await.ok() } else { None };
+    let turn = if long { door.turns.acquire().await.ok() } else { None };
     let turn = Mutex::new(turn);
     let began = Instant::now();
     let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
