@@ -157,7 +157,11 @@ impl Desk {
                 let rest = piece.split_off(piece.len().min(PIECE));
                 let full = std::mem::replace(&mut piece, rest);
                 let mut tx = self.db().begin().await.map_err(unavailable)?;
-                file_store::add(&mut tx, file.no, place, full).await.map_err(unavailable)?;
+                let added = file_store::add(&mut tx, file, place, full, QUOTA).await;
+                // What was left at the beginning others may have taken since.
+                if !added.map_err(unavailable)? {
+                    return Err(RefusalCode::LimitBytes.into());
+                }
                 tx.commit().await.map_err(unavailable)?;
                 place += 1;
             }

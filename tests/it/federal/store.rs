@@ -8,6 +8,12 @@ use kontingent::codec::streebog::Streebog;
 use kontingent::trust::Signer;
 use kontingent::trust::authority::KeyKind;
 use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::Barrier;
 
 use openssl::cms::{CMSOptions, CmsContentInfo};
 use openssl::pkey::PKey;
@@ -302,6 +308,46 @@ async fn a_file_put_again_is_the_same_file_and_another_is_told_to_go_elsewhere()
         let told: Value = serde_json::from_str(&told).unwrap();
         assert_eq!((status, &told["code"]), (409, &"FILE_UNFINISHED".into()), "{told}");
         // No message was sent.
+        world.finish_without_answers().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_at_the_same_time_take_no_more_than_is_left_to_their_system() {
+    const UPLOADS: i64 = 4;
+    for flavour in flavours() {
+        let world = World::start(flavour).await;
+        world.system("IS00001", KeyKind::P256).await;
+        let word = world.admin().issue_store_word("IS00001").await.unwrap();
+        put(&world, "IS00001", &word, b"much").await;
+        let much = format!("UPDATE store_file SET size_bytes = {}", (8_i64 << 30) - 10);
+        world.db.execute(&much, vec![]).await.unwrap();
+        let begun = Arc::new(Barrier::new(5));
+        let uploads = (0..UPLOADS).map(|_| {
+            let begun = Arc::clone(&begun);
+            let rest = stream::once(async move {
+                begun.wait().await;
+                Ok(&b"bytes"[..])
+            });
+            let some: Result<_, std::io::Error> = Ok(&b"nine"[..]);
+            let body = reqwest::Body::wrap_stream(stream::iter([some]).chain(rest));
+            let url = format!("{}/ws/smev/files/{}/data.zip", world.address(), id());
+            let request = reqwest::Client::new().put(url);
+            let request = request.header("authorization", basic("IS00001", &word)).body(body);
+            async move { request.send().await.unwrap().status().as_u16() }
+        });
+        let release = async {
+            while world.count("SELECT count(*) FROM store_file").await < 1 + UPLOADS {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            begun.wait().await;
+        };
+        let (mut told, ()) = tokio::join!(join_all(uploads), release);
+        told.sort_unstable();
+        assert_eq!(told, [201, 413, 413, 413]);
+        for table in ["store_file", "store_part"] {
+            assert_eq!(world.count(&format!("SELECT count(*) FROM {table}")).await, 2, "{table}");
+        }
         world.finish_without_answers().await;
     }
 }
