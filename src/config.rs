@@ -374,8 +374,8 @@ impl Config {
             "timestamp.url needs timestamp.trust"
         );
         ensure!(
-            self.limits.message_bytes >= 16 << 20,
-            "limits.message_bytes has no room for the largest federal message, of 16 MiB"
+            self.limits.message_bytes >= 32 << 20,
+            "limits.message_bytes, of which one address has half, needs twice the largest federal message, of 16 MiB"
         );
         self.federal.check()?;
         for (name, hash) in &self.operators {

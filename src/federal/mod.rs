@@ -145,7 +145,7 @@ async fn take(
         return problem::respond(&RefusalCode::NotFound.into(), &request_id);
     };
     // Held until the message is answered.
-    let account = door.budget.account();
+    let account = door.budget.account(peer.address.ip());
     let received = door.receive(&headers, body, &account);
     let received = tokio::time::timeout(MESSAGE_PATIENCE, received).await;
     let (bytes, parts) = match received.unwrap_or(Err(RefusalCode::Timeout.into())) {

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::http::limits::{Limits, PeerKey};
 use crate::http::problem::{self, RequestId};
 use crate::http::spool::Lingering;
+use crate::model::file_name;
 use crate::model::refusal::{Refusal, RefusalCode};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -161,7 +162,13 @@ fn judge(parts: &Parts, limits: Limits) -> Result<(), Refusal> {
     if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
         return Err(Refusal::new(RefusalCode::RequestInvalid).detail("Host"));
     }
-    if canonical(parts.uri.path()) { Ok(()) } else { Err(RefusalCode::NotFound.into()) }
+    let path = parts.uri.path();
+    if canonical(path) {
+        return Ok(());
+    }
+    // Whoever puts a file has named it, and can name it otherwise.
+    let named = parts.method == Method::PUT && path.starts_with("/ws/smev/files/");
+    Err(if named { file_name::refusal() } else { RefusalCode::NotFound.into() })
 }
 
 /// Whether a path can be read in one way only.

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod dictionary;
 pub mod federal;
+pub mod file_name;
 pub mod finding;
 pub mod ids;
 pub mod kind;

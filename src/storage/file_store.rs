@@ -81,16 +81,29 @@ pub async fn begin(tx: &mut Tx, file: &File, at: DateTime<Utc>) -> Result<bool, 
     Ok(tx.execute(sql, args![uuid, file.no, file.system, name, at]).await? == 1)
 }
 
-/// Adds a piece.
+/// Adds a piece to a file that no message refers to; false when its system would then have put more
+/// bytes than `most` and not sent them.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn add(tx: &mut Tx, no: i64, place: i64, piece: Vec<u8>) -> Result<(), DbError> {
-    let size = i64::try_from(piece.len()).unwrap_or(i64::MAX);
+pub async fn add(
+    tx: &mut Tx,
+    file: &File,
+    place: i64,
+    piece: Vec<u8>,
+    most: i64,
+) -> Result<bool, DbError> {
+    let (no, size) = (file.no, i64::try_from(piece.len()).unwrap_or(i64::MAX));
     let sql = "INSERT INTO store_part (no, place, content) VALUES ($1, $2, $3)";
     tx.execute(sql, args![no, place, piece]).await?;
-    let sql = "UPDATE store_file SET size_bytes = size_bytes + $2 WHERE no = $1";
-    tx.execute(sql, args![no, size]).await.map(|_| ())
+    // Uploads of one system count one after the other: each sees what the others have added.
+    let lock = if tx.is_postgres() { "FOR UPDATE" } else { "" };
+    let sql = format!("SELECT system_id FROM store_account WHERE system_id = $1 {lock}");
+    tx.query(&sql, args![file.system]).await?;
+    let sql = "UPDATE store_file SET size_bytes = size_bytes + $2 WHERE no = $1 AND \
+        (SELECT cast(coalesce(sum(size_bytes), 0) AS bigint) FROM store_file \
+        WHERE system_id = $3 AND message_id IS NULL) + $2 <= $4";
+    Ok(tx.execute(sql, args![no, size, file.system, most]).await? == 1)
 }
 
 /// Says that a file is complete.

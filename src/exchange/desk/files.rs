@@ -19,6 +19,7 @@ use crate::codec::digest::DigestAlgorithm;
 use crate::codec::smev3::FileReference;
 use crate::codec::streebog::Streebog;
 use crate::exchange::question::QuestionError;
+use crate::model::file_name;
 use crate::model::refusal::{Refusal, RefusalCode, refusal_of};
 use crate::storage::db::{DbError, Tx};
 use crate::storage::file_store::{self, File, PIECE};
@@ -31,9 +32,6 @@ const QUOTA: i64 = 8 << 30;
 
 /// How long a file that no message refers to is kept.
 const UNUSED: TimeDelta = TimeDelta::days(1);
-
-/// Longest id of a folder and longest name.
-const LONGEST_NAME: usize = 200;
 
 /// A word for a user, in clear: told once.
 #[derive(Clone, Debug)]
@@ -54,7 +52,8 @@ impl Desk {
     /// The same bytes once more are no other file: the reply to the first may have been lost.
     ///
     /// # Errors
-    /// `UNAUTHORISED`, `FOLDER_TAKEN` by another file, `FILE_UNFINISHED`, `LIMIT_BYTES`, or what is wrong
+    /// `UNAUTHORISED`, `REQUEST_INVALID` for a bad name, `FOLDER_TAKEN` by another file,
+    /// `FILE_UNFINISHED`, `LIMIT_BYTES`, or what is wrong
     /// with the body.
     pub async fn put_file(
         &self,
@@ -67,14 +66,8 @@ impl Desk {
         let right = |hash: &[u8]| memcmp::eq(&sha256(word.as_bytes()), hash);
         let account = account.filter(|(_, hash)| hash.len() == 32 && right(hash));
         let (system, _) = account.ok_or(RefusalCode::Unauthorised)?;
-        let plain = |text: &str| {
-            (1..=LONGEST_NAME).contains(&text.len())
-                && !text.contains(['/', '\\', '"'])
-                && !text.starts_with('.')
-                && !text.chars().any(char::is_control)
-        };
-        if !plain(uuid) || !plain(name) {
-            return Err(RefusalCode::NotFound.into());
+        if !file_name::is_good(uuid) || !file_name::is_good(name) {
+            return Err(file_name::refusal());
         }
         let (_, put) = file_store::held(self.db(), system, system).await.map_err(unavailable)?;
         let no = self.0.ids.one("store_file").await.map_err(unavailable)?;
@@ -157,7 +150,11 @@ impl Desk {
                 let rest = piece.split_off(piece.len().min(PIECE));
                 let full = std::mem::replace(&mut piece, rest);
                 let mut tx = self.db().begin().await.map_err(unavailable)?;
-                file_store::add(&mut tx, file.no, place, full).await.map_err(unavailable)?;
+                let added = file_store::add(&mut tx, file, place, full, QUOTA).await;
+                // What was left at the beginning others may have taken since.
+                if !added.map_err(unavailable)? {
+                    return Err(RefusalCode::LimitBytes.into());
+                }
                 tx.commit().await.map_err(unavailable)?;
                 place += 1;
             }

@@ -52,7 +52,7 @@ async fn answer(stream: &mut TcpStream, within: u64) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_sent_messages_hold_no_more_than_the_budget_and_small_ones_get_in() {
-    let little = |config: &mut Config| config.limits.message_bytes = 4 * MIB;
+    let little = |config: &mut Config| config.limits.message_bytes = 8 * MIB;
     let world = World::start_with(Flavour::Embedded, Clock::System, little).await;
     let caller = world.system("FNS00001", KeyKind::P256).await;
     let mut streams = join_all((0..32).map(|number| half_sent(&world, number % 2 == 0))).await;
@@ -66,6 +66,7 @@ async fn half_sent_messages_hold_no_more_than_the_budget_and_small_ones_get_in()
         assert!(told.starts_with("HTTP/1.1 429"), "{told}");
         assert!(told.contains("retry-after: 5\r\n"), "{told}");
     }
+    // All of one address, which holds no more than half.
     assert!((1..=4).contains(&held.len()), "{} are held", held.len());
 
     let ask = || Message::ask(&new_id().to_string(), "", &by_snils("11223344595"));

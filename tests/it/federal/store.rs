@@ -8,6 +8,12 @@ use kontingent::codec::streebog::Streebog;
 use kontingent::trust::Signer;
 use kontingent::trust::authority::KeyKind;
 use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::Barrier;
 
 use openssl::cms::{CMSOptions, CmsContentInfo};
 use openssl::pkey::PKey;
@@ -16,7 +22,7 @@ use openssl::x509::X509;
 use super::cast::foreign;
 use super::message::{Message, new_id};
 use super::world::{Answered, World, find, on_both, signer, validity, worth};
-use crate::stack::flavours;
+use crate::stack::{Flavour, flavours};
 
 const NAMESPACE: &str = "urn:example:pupil";
 
@@ -131,8 +137,8 @@ async fn a_large_file_goes_through_the_store_and_is_gone_when_its_message_is_con
             (("IS00009", &*words[0]), id(), "a", 401),
             (("IS00002", &*words[0]), id(), "a", 401),
             (("IS00001", &*words[0]), stored.folder.clone(), "a", 409),
-            (("IS00001", &*words[0]), id(), "..%2f..%2fetc", 404),
-            (("IS00001", &*words[0]), id(), ".hidden", 404),
+            (("IS00001", &*words[0]), id(), "..%2f..%2fetc", 400),
+            (("IS00001", &*words[0]), id(), ".hidden", 400),
         ] {
             let (told, problem) = try_put(world, who, &folder, name, b"x").await;
             assert_eq!(told, status, "{folder}/{name}: {problem}");
@@ -304,4 +310,65 @@ async fn a_file_put_again_is_the_same_file_and_another_is_told_to_go_elsewhere()
         // No message was sent.
         world.finish_without_answers().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_at_the_same_time_take_no_more_than_is_left_to_their_system() {
+    const UPLOADS: i64 = 4;
+    for flavour in flavours() {
+        let world = World::start(flavour).await;
+        world.system("IS00001", KeyKind::P256).await;
+        let word = world.admin().issue_store_word("IS00001").await.unwrap();
+        put(&world, "IS00001", &word, b"much").await;
+        let much = format!("UPDATE store_file SET size_bytes = {}", (8_i64 << 30) - 10);
+        world.db.execute(&much, vec![]).await.unwrap();
+        let begun = Arc::new(Barrier::new(5));
+        let uploads = (0..UPLOADS).map(|_| {
+            let begun = Arc::clone(&begun);
+            let rest = stream::once(async move {
+                begun.wait().await;
+                Ok(&b"bytes"[..])
+            });
+            let some: Result<_, std::io::Error> = Ok(&b"nine"[..]);
+            let body = reqwest::Body::wrap_stream(stream::iter([some]).chain(rest));
+            let url = format!("{}/ws/smev/files/{}/data.zip", world.address(), id());
+            let request = reqwest::Client::new().put(url);
+            let request = request.header("authorization", basic("IS00001", &word)).body(body);
+            async move { request.send().await.unwrap().status().as_u16() }
+        });
+        let release = async {
+            while world.count("SELECT count(*) FROM store_file").await < 1 + UPLOADS {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            begun.wait().await;
+        };
+        let (mut told, ()) = tokio::join!(join_all(uploads), release);
+        told.sort_unstable();
+        assert_eq!(told, [201, 413, 413, 413]);
+        for table in ["store_file", "store_part"] {
+            assert_eq!(world.count(&format!("SELECT count(*) FROM {table}")).await, 2, "{table}");
+        }
+        world.finish_without_answers().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_a_bad_name_is_told_what_it_may_be_called() {
+    let world = World::start(Flavour::Embedded).await;
+    world.system("IS00001", KeyKind::P256).await;
+    let word = world.admin().issue_store_word("IS00001").await.unwrap();
+    let own = ("IS00001", &*word);
+    let (long, longest) = ("x".repeat(201), "x".repeat(200));
+    for name in ["a b.zip", "скан.zip", "scan(1).zip", "a+b.zip", ".hidden", "%20", &long] {
+        let (status, told) = try_put(&world, own, &id(), name, b"x").await;
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((status, &told["code"]), (400, &"REQUEST_INVALID".into()), "{name}: {told}");
+        let detail = told["detail"].as_str().unwrap();
+        assert!(detail.contains("латинские буквы") && detail.contains("200"), "{detail}");
+    }
+    assert_eq!(try_put(&world, own, "6f 1d", "a.zip", b"x").await.0, 400);
+    for name in ["scan-1_a~.tar.gz", &longest] {
+        assert_eq!(try_put(&world, own, &id(), name, b"x").await.0, 201, "{name}");
+    }
+    world.finish_without_answers().await;
 }
