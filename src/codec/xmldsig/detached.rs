@@ -3,11 +3,12 @@
 
 use super::grammar::Grammar;
 use super::ids::Ids;
+use super::octets::Octets;
 use super::parsed::{Parsed, has_token};
 use super::{DSIG, EnvelopedSignature, Profile};
 use crate::codec::c14n::{Inherited, Sink};
 use crate::codec::digest::{Digest, DigestAlgorithm};
-use crate::codec::form::{Form, FormWriter};
+use crate::codec::form::Form;
 use crate::codec::xml::{Event, Limits, Reader};
 use crate::model::refusal::{Refusal, RefusalCode};
 
@@ -74,7 +75,7 @@ impl<'a> Track<'a> {
     }
 
     /// Whether the parent of the innermost open element is that of the path.
-    fn is_below(&self) -> bool {
+    pub(super) fn is_below(&self) -> bool {
         self.within() && self.depth == self.path.len() + 1
     }
 
@@ -283,41 +284,11 @@ fn write_signed(
     sink: impl Sink,
 ) -> Result<(), Refusal> {
     let mut reader = Reader::new(document, limits);
-    let mut track = Track::of(signed);
-    let mut holder = leave_out.map(Track::of);
-    let mut inherited = Inherited::default();
-    let mut sink = Some(sink);
-    let mut writer = None;
-    // Depth of the signature that is being left out.
-    let mut leaving = None;
+    let mut octets = Octets::new(sink, signed, leave_out, form);
     loop {
         let (event, at) = reader.step()?;
-        track.event(&event);
-        if let Some(holder) = &mut holder {
-            holder.event(&event);
-        }
-        if matches!(event, Event::Eof) {
-            return Ok(());
-        }
-        if !track.within() {
-            inherited.event(&event);
-            continue;
-        }
-        if let Some(sink) = sink.take() {
-            writer = Some(FormWriter::within(sink, form, &inherited)?);
-        }
-        let Some(writer) = &mut writer else { return Ok(()) };
-        let held = || holder.as_ref().is_some_and(Track::is_below);
-        match &event {
-            Event::Start(start) if leaving.is_none() && start.is(DSIG, "Signature") && held() => {
-                writer.pause(at);
-                leaving = Some(start.depth());
-            }
-            Event::End(end) if leaving == Some(end.depth()) => leaving = None,
-            _ if leaving.is_some() => {}
-            _ => writer.event(&event, at)?,
-        }
-        if matches!(&event, Event::End(_)) && track.is_there() {
+        octets.event(&event, at)?;
+        if octets.done() || matches!(event, Event::Eof) {
             return Ok(());
         }
     }

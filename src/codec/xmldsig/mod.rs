@@ -13,6 +13,7 @@ mod detached;
 mod enveloped;
 mod grammar;
 mod ids;
+mod octets;
 mod parsed;
 mod sign;
 

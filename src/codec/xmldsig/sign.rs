@@ -6,8 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::algorithm::{ENVELOPED, EXCLUSIVE, SMEV, SignatureAlgorithm, digest_uri, method_uri};
-use super::detached::{Detached, Placement, Track, digest_of};
+use super::detached::{Detached, Placement, Track};
+use super::octets::Octets;
 use super::{DSIG, DigestAlgorithm, WSSE, X509_TOKEN};
+use crate::codec::digest::Digest;
 use crate::codec::form::{Form, FormWriter, octets};
 use crate::codec::xml::{Event, Limits, Reader, Start, escape_attribute};
 use crate::model::refusal::{Refusal, RefusalCode};
@@ -173,18 +175,21 @@ fn plan_detached(
     placement: Placement<'_>,
     recipe: &Recipe,
 ) -> Result<Plan, Refusal> {
-    let limits = Limits::of_ours();
-    let mut reader = Reader::new(xml, limits);
+    let mut reader = Reader::new(xml, Limits::of_ours());
     let (mut signed, mut holder) = (Track::of(place.signed), Track::of(place.holder));
+    let mut hash = Digest::new(recipe.digest);
+    let mut octets = Octets::new(&mut hash, place.signed, None, &recipe.form);
     let (mut target, mut begin, mut end) = (None, 0, None);
     loop {
         let (event, at) = reader.step()?;
         signed.event(&event);
         holder.event(&event);
+        octets.event(&event, at)?;
         match event {
             Event::Start(start) => {
                 if signed.is_there() {
-                    target = id_in(start, placement.id_namespace).map(|id| format!("#{id}"));
+                    let id = || id_in(start, placement.id_namespace).map(|id| format!("#{id}"));
+                    target.get_or_insert_with(id);
                 }
                 if holder.is_there() && end.is_none() {
                     begin = at.place().offset;
@@ -198,14 +203,13 @@ fn plan_detached(
             _ => {}
         }
     }
-    let uri = target.ok_or(RefusalCode::SigReference)?;
+    let uri = target.flatten().ok_or(RefusalCode::SigReference)?;
     let end = end.ok_or_else(|| {
         let name = place.holder.last().map_or("", |name| name.1);
         let what = format!("в сообщении нет места для подписи: поставьте пустой элемент {name}");
         Refusal::new(RefusalCode::SigMissing).detail(what)
     })?;
-    let digest = digest_of(xml, place.signed, None, limits, recipe.digest, &recipe.form)?;
-    Ok(Plan { at: index(end)?, empty: begin == end, uri, digest })
+    Ok(Plan { at: index(end)?, empty: begin == end, uri, digest: hash.finish() })
 }
 
 fn id(start: Start<'_>) -> Option<&str> {
