@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
+use crate::http::limits::network;
 use crate::model::refusal::{Refusal, RefusalCode};
 
 /// Bytes of each body that the reserve pays for: small bodies get in while large ones hold the budget.
@@ -59,6 +60,7 @@ impl Budget {
 
     /// The account of a body from this address, of which nothing has come.
     pub fn account(&self, address: IpAddr) -> Arc<Account> {
+        let address = network(address);
         Arc::new(Account { purses: Arc::clone(&self.0), address, taken: Mutex::default() })
     }
 }

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::http::limits::{Limits, PeerKey};
+use crate::http::limits::{Limits, PeerKey, network};
 use crate::http::problem::{self, RequestId};
 use crate::http::spool::Lingering;
 use crate::model::file_name;
@@ -41,7 +41,7 @@ impl Peer {
     pub fn key(&self) -> PeerKey {
         match &self.certificate {
             Some(der) => PeerKey::Certificate(Arc::clone(der)),
-            None => PeerKey::Address(self.address.ip()),
+            None => PeerKey::Address(network(self.address.ip())),
         }
     }
 }

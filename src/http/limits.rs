@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,8 +50,17 @@ impl Default for Limits {
 pub enum PeerKey {
     /// DER of the client certificate.
     Certificate(Arc<[u8]>),
-    /// Network address.
+    /// Network address, as [`network`] gives it.
     Address(IpAddr),
+}
+
+/// The address by which a peer is counted: its own of IPv4, the first 64 bits of IPv6, since whoever
+/// has one address there has all of them.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
+    }
 }
 
 /// Counts what each peer has under way, so that one peer cannot take all places.
@@ -135,6 +144,15 @@ mod tests {
 
     fn key(last: u8) -> PeerKey {
         PeerKey::Address(IpAddr::from([10, 0, 0, last]))
+    }
+
+    #[test]
+    fn a_peer_is_counted_by_an_ipv4_address_or_a_network_of_ipv6() {
+        let counted = |address: &str| network(address.parse().unwrap()).to_string();
+        assert_eq!(counted("192.0.2.7"), "192.0.2.7");
+        assert_eq!(counted("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(counted("2001:db8:1:2:ffff::1"), "2001:db8:1:2::");
     }
 
     #[test]
