@@ -161,6 +161,42 @@ async fn a_snapshot_is_not_held_for_what_another_worker_is_about_to_close() {
     }
 }
 
+/// Of 100 rows a snapshot would close 30, while a later package of the supplier stays half applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_does_not_wait_without_end_for_later_packages() {
+    for flavour in flavours() {
+        let stack = Stack::start(flavour).await;
+        let (supplier, db) = (&stack.suppliers[0], stack.exchange.db());
+        let worker = Processor::new(stack.exchange.clone(), "first", stack.stop.clone());
+        let snapshot = async |count: usize, minutes: i64| {
+            let mut header = header(supplier);
+            header.mode = Mode::All;
+            header.snapshot_at = now() - TimeDelta::minutes(minutes);
+            let document =
+                crate::stack::package_with_contacts(supplier, header, &persons(0, count));
+            let number = stack.deliver(&document).await.unwrap().number;
+            let attempt = list::attempts(db, number).await.unwrap()[0].id;
+            [Task(number, attempt)]
+        };
+        worker.process(&snapshot(100, 9).await).await;
+        let (less, later) = (snapshot(70, 8).await, snapshot(100, 7).await);
+        let lease = "UPDATE attempt SET leased_by = 'second', leased_until = $1, records_done = 1 \
+                     WHERE id = $2";
+        let until = Some(now() + TimeDelta::minutes(5));
+        db.execute(lease, args![until, later[0].1.0]).await.unwrap();
+        worker.process(&less).await;
+        assert_eq!(stack.package(less[0].0).await.state, State::Received, "it waits");
+
+        let begun = "UPDATE attempt SET next_try_at = NULL, started_at = $1 WHERE id = $2";
+        let long_ago = Some(now() - TimeDelta::minutes(11));
+        db.execute(begun, args![long_ago, less[0].1.0]).await.unwrap();
+        worker.process(&less).await;
+        let package = stack.package(less[0].0).await;
+        assert_eq!(package.reason.as_deref(), Some("CLOSING_GUARD"), "an operator decides");
+        stack.end().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_package_that_deletes_too_much_waits_for_an_operator() {
     for flavour in flavours() {

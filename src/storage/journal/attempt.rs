@@ -92,8 +92,13 @@ pub async fn load(tx: &mut Tx, attempts: &[AttemptId]) -> Result<Vec<Claimed>, D
     Ok(claimed)
 }
 
+/// How long later packages of the supplier are waited for, seconds: they may follow one another
+/// without end.
+const LATER_ONES_SECONDS: u64 = 600;
+
 /// Whether another worker is at a package of the same supplier: one from before this one, or one of
 /// which a part is applied. Of two that have applied nothing, only the later one finds the other.
+/// Later ones do not count any more when work on this one began ten minutes ago.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -102,8 +107,10 @@ pub async fn others_at_work(tx: &mut Tx, worker: &str, package: &Package) -> Res
         "SELECT 1 FROM attempt a JOIN package p ON p.no = a.package_no \
          WHERE p.supplier_id = (SELECT supplier_id FROM package WHERE no = $1) AND p.no <> $1 \
          AND a.due_at IS NOT NULL AND a.finished_at IS NULL AND a.leased_until > {} AND a.leased_by <> $2 \
-         AND (p.no < $1 OR a.records_done > 0) LIMIT 1",
-        tx.now_sql()
+         AND (p.no < $1 OR (a.records_done > 0 AND EXISTS (SELECT 1 FROM attempt own \
+         WHERE own.package_no = $1 AND own.finished_at IS NULL AND own.started_at > {}))) LIMIT 1",
+        tx.now_sql(),
+        tx.before_sql(LATER_ONES_SECONDS)
     );
     Ok(tx.query_one(&sql, args![package.no.0, worker]).await?.is_some())
 }
