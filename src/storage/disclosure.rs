@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::args;
 use crate::storage::db::{DbError, Row, Tx};
 use crate::storage::input::{Arg, Column, Input};
 
@@ -119,13 +118,28 @@ pub struct Listed {
     pub persons: i64,
 }
 
-/// Registry ids of the persons with an insurance number, merged ones included.
+/// Registry ids of whom an operator means, with all who were merged into the same person: they may
+/// have had other numbers when they were asked about.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn of_snils(tx: &mut Tx, number: &str) -> Result<Vec<i64>, DbError> {
-    let sql = "SELECT id FROM person WHERE snils = $1 ORDER BY id";
-    tx.query(sql, args![number]).await?.iter().map(|row| row.get(0)).collect()
+pub async fn meant(tx: &mut Tx, about: &About) -> Result<Vec<i64>, DbError> {
+    let (condition, value) = match about {
+        About::Snils(number) => ("snils = $1", Arg::from(number.as_str())),
+        About::Id(id) => ("id = $1", Arg::from(*id)),
+    };
+    let sql = format!(
+        "WITH RECURSIVE same (id, merged_into) AS (\
+         SELECT id, merged_into FROM person WHERE {condition} UNION \
+         SELECT p.id, p.merged_into FROM same s \
+         JOIN person p ON p.merged_into = s.id OR p.id = s.merged_into) \
+         SELECT id FROM same ORDER BY id"
+    );
+    let rows = tx.query(&sql, vec![value]).await?;
+    match about {
+        About::Id(id) if rows.is_empty() => Ok(vec![*id]),
+        _ => rows.iter().map(|row| row.get(0)).collect(),
+    }
 }
 
 /// Disclosures that a filter means, about any of these persons where some are given; the newest first.

@@ -3,25 +3,24 @@
 use serde_json::json;
 
 use crate::exchange::admin::{Admin, AdminError};
-use crate::storage::disclosure::{self, About, Filter, Listed};
+use crate::storage::disclosure::{self, Filter, Listed};
 use crate::storage::federal_system;
 
 impl Admin {
     /// Disclosures that a filter means, the newest first, at most so many. The audit row names the
-    /// persons by their registry ids only.
+    /// persons by their registry ids only, the first of them as its object.
     ///
     /// # Errors
     /// [`AdminError::SystemUnknown`].
     pub async fn disclosures(&self, filter: &Filter, most: i64) -> Result<Vec<Listed>, AdminError> {
         let mut tx = self.db.begin_read().await?;
         let persons = match &filter.person {
-            Some(About::Snils(number)) => Some(disclosure::of_snils(&mut tx, number).await?),
-            Some(About::Id(id)) => Some(vec![*id]),
+            Some(about) => Some(disclosure::meant(&mut tx, about).await?),
             None => None,
         };
         drop(tx);
         let object = match persons.as_deref() {
-            Some([person]) => format!("person:{person}"),
+            Some([person, ..]) => format!("person:{person}"),
             _ => "disclosure:all".to_owned(),
         };
         let detail = json!({ "persons": persons, "system": filter.system, "since": filter.since,

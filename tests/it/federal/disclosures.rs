@@ -100,6 +100,12 @@ async fn whoever_was_told_about_a_person_is_found_and_so_is_who_looked_for_that(
         assert_eq!(world.count(of_anna).await, 3);
         let number = format!("SELECT count(*) FROM audit WHERE detail LIKE '%{SNILS}%'");
         assert_eq!(world.count(&number).await, 0, "ids only");
+
+        let merge = "UPDATE person SET merged_into = 11 WHERE id = 10";
+        world.db.execute(merge, vec![]).await.unwrap();
+        for person in [SNILS, "00000000001", "10", "11"] {
+            assert_eq!(json(world, &["--person", person]).len(), 3, "{person}: under any number");
+        }
     })
     .await;
 }
