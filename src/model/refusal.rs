@@ -134,11 +134,11 @@ refusals! {
     ActionMismatch = "ACTION_MISMATCH", 400, false, "SOAPAction не соответствует телу сообщения";
     OperationUnknown = "OPERATION_UNKNOWN", 400, false, "Операция не поддерживается: смотрите WSDL";
     RequestInvalid = "REQUEST_INVALID", 400, false, "Запрос не соответствует схеме";
-    SigMissing = "SIG_MISSING", 403, false, "Подпись отсутствует: подпишите пакет целиком";
+    SigMissing = "SIG_MISSING", 403, false, "Подпись отсутствует: подпишите пакет целиком, сообщение — на его месте подписи";
     SigStructure = "SIG_STRUCTURE", 403, false, "Нарушена структура подписи";
-    SigWrapping = "SIG_WRAPPING", 403, false, "Подписан не тот элемент: подпись должна покрывать корень документа";
+    SigWrapping = "SIG_WRAPPING", 403, false, "Подписан не тот элемент: подпись пакета должна покрывать корень документа, подпись сообщения — свой элемент";
     SigCoverage = "SIG_COVERAGE", 403, false, "Подпись не покрывает содержимое целиком";
-    SigReference = "SIG_REFERENCE", 403, false, "Ссылка подписи недопустима: нужен корень документа";
+    SigReference = "SIG_REFERENCE", 403, false, "Ссылка подписи недопустима: у пакета это корень документа, у сообщения — подписываемый элемент";
     SigDuplicateId = "SIG_DUPLICATE_ID", 403, false, "Идентификаторы элементов повторяются";
     SigAlgorithm = "SIG_ALGORITHM", 403, false, "Алгоритм подписи не разрешён";
     SigTransform = "SIG_TRANSFORM", 403, false, "Преобразование не разрешено: enveloped-signature и exclusive c14n";
