@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use kontingent::args;
 use kontingent::codec::node::Node;
 use kontingent::model::clock::Clock;
+use kontingent::model::kind::Kind;
 use kontingent::trust::Signer;
 
 use super::super::message::{Message, content, new_id};
@@ -57,6 +58,7 @@ pub(super) async fn ask_all(world: &World, book: &mut Book, caller: &Signer) {
     asking.statistics().await;
     asking.transfers().await;
     asking.federal_ids().await;
+    asking.closed().await;
     let what = ["whether we are there", "we are"];
     asking.ask("ping", what, "PingRequest", "").await;
 }
@@ -154,6 +156,21 @@ impl Asking<'_> {
         let what = ["records of two kinds, two a page", "there are more"];
         let kinds = "<Kinds>Organisation Person</Kinds><PageSize>2</PageSize>";
         self.ask("get-changed-since-kinds", what, root, kinds).await;
+    }
+
+    /// What a supplier no longer mentions is closed.
+    async fn closed(&mut self) {
+        let (world, root) = (self.world, "GetChangedSinceRequest");
+        let all = world.ask(self.caller, root, "").await.unwrap();
+        let after = format!("<Cursor>{}</Cursor>", find(&all, "NextCursor").text);
+        let contact = world.count("SELECT id FROM contact").await;
+        let mut tx = world.db.begin().await.unwrap();
+        let close = "UPDATE contact SET closed_at = $2 WHERE id = $1";
+        tx.execute(close, args![contact, Clock::System.now()]).await.unwrap();
+        world.log(&mut tx, Kind::Contact, contact).await;
+        tx.commit().await.unwrap();
+        let what = ["what changed after that", "its supplier does not mention it any more: Closed"];
+        self.ask("get-changed-since-closed", what, root, &after).await;
     }
 
     async fn statistics(&mut self) {
