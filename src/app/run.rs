@@ -385,8 +385,15 @@ async fn federal_ask(ask: &Ask) -> Result<bool> {
     let signer = signing_key(&ask.key)?.signer()?.with_issuers(&[]);
     let Ask { root, inside, purpose, test, .. } = ask;
     let asking = Asking { root, inside, purpose, test: *test };
+    let judge = ask.trust.clone().map(|trust| ops::signature::Judge {
+        trust,
+        crls: Vec::new(),
+        at: Clock::System.now(),
+        archive: false,
+    });
+    let trust = judge.map(|judge| judge.store()).transpose()?;
     let (node, wait) = ((ask.to.as_str(), ask.exchange), Duration::from_secs(ask.wait));
-    ops::federal_client::ask(node, signer, &asking, wait).await?;
+    ops::federal_client::ask(node, signer, trust.as_ref(), &asking, wait).await?;
     Ok(true)
 }
 

@@ -16,13 +16,14 @@ use crate::codec::smev3::client::{
     Question, Returned, Selector, ack, get_response, returned, send_request,
 };
 use crate::codec::smev3::{Attachment, Version};
+use crate::codec::xml;
 use crate::exchange::adapter::{Answer, Link, LinkError};
 use crate::exchange::seal::sign_call;
 use crate::http::tls::install_provider;
 use crate::model::clock::Clock;
 use crate::model::federal::NAMESPACE;
 use crate::ops::output::say;
-use crate::trust::Signer;
+use crate::trust::{Signer, TrustStore};
 
 /// Longest answer in a file, unpacked, in bytes.
 const MOST_UNPACKED: u64 = 256 << 20;
@@ -124,13 +125,15 @@ pub struct Asking<'a> {
     pub test: bool,
 }
 
-/// Asks the node at an address and prints the message with the answer, XML.
+/// Asks the node at an address and prints the message with the answer, XML. With `trust` the node must
+/// have signed it.
 ///
 /// # Errors
-/// When a message is answered with a fault, or no answer comes in time.
+/// When a message is answered with a fault, no answer comes in time, or it is not trusted.
 pub async fn ask(
     (url, version): (&str, Version),
     signer: Signer,
+    trust: Option<&TrustStore>,
     asking: &Asking<'_>,
     wait: Duration,
 ) -> Result<()> {
@@ -145,6 +148,10 @@ pub async fn ask(
         match client.next(asking.root).await? {
             // One that is not for us is not confirmed: who asked for it finds it again.
             Some((found, answer)) if found.original_id.is_none_or(|original| original == id) => {
+                match trust {
+                    Some(trust) => vouched(&answer.document, trust)?,
+                    None => eprintln!("Подпись узла под ответом не проверена: нужен --trust"),
+                }
                 client.confirm(&found).await?;
                 say(String::from_utf8_lossy(&answer.document));
                 return Ok(());
@@ -156,6 +163,17 @@ pub async fn ask(
             bail!("запрос {id} принят, ответа за {} с нет", wait.as_secs());
         }
     }
+}
+
+/// Whether somebody of this trust signed an answer as its node.
+fn vouched(document: &[u8], trust: &TrustStore) -> Result<()> {
+    let limits = xml::Limits { comments: true, ..xml::Limits::of_ours() };
+    let spot = shape::smev3_of_exchange(document);
+    let signature = spot.and_then(|spot| spot.verify(document, limits));
+    let judged = signature.and_then(|signature| trust.verify(&signature, Clock::System.now()));
+    judged.map(|_| ()).map_err(|refusal| {
+        anyhow!("подпись узла под ответом не принята, ответ не подтверждён: {refusal}")
+    })
 }
 
 /// The id of the answer in an answer to GetResponse; none when nothing waits.

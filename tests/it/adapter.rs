@@ -424,14 +424,18 @@ async fn the_role_polls_the_configured_node_and_operators_see_how_it_goes() {
     while pair.proxy.count("SendResponse") == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let kontingent = |arguments: &[&str]| {
+    let attempt = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kontingent"));
         let url = pair.region.config.federal.remote.url.clone().unwrap();
         command.env("KONTINGENT_DATA", pair.region.dir.path());
         command.env("KONTINGENT_FEDERAL__REMOTE__URL", url);
         let output = command.args(arguments).output().unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success(), "{text}");
+        (output.status.success(), text)
+    };
+    let kontingent = |arguments: &[&str]| {
+        let (good, text) = attempt(arguments);
+        assert!(good, "{text}");
         text
     };
     let shown = kontingent(&["federal", "remote", "--json"]);
@@ -448,7 +452,16 @@ async fn the_role_polls_the_configured_node_and_operators_see_how_it_goes() {
         .map(|name| pair.region.dir.path().join(name).to_str().unwrap().to_owned());
     let asking = ["federal", "ask", "--to", &node, "--key", &key, "--certificate", &certificate];
     let answer = kontingent(&[&asking[..], &["--purpose", "проверка", "PingRequest"]].concat());
-    assert!(answer.contains("PingResponse"), "{answer}");
+    assert!(answer.contains("PingResponse") && answer.contains("не проверена"), "{answer}");
+    // Who issued the node's certificate, and an authority that did not.
+    let [ours, other] = pair.authorities();
+    let ping = ["--purpose", "проверка", "PingRequest", "--trust"];
+    let (good, text) = attempt(&[&asking[..], &ping, &[&other]].concat());
+    assert!(!good && text.contains("CERT_UNTRUSTED") && !text.contains("PingResponse"), "{text}");
+    let unconfirmed = "SELECT count(*) FROM mailbox_message WHERE acknowledged_at IS NULL";
+    assert_eq!(pair.remote.count(unconfirmed).await, 1);
+    let answer = kontingent(&[&asking[..], &ping, &[&ours]].concat());
+    assert!(answer.contains("PingResponse") && !answer.contains("не проверена"), "{answer}");
     let health = format!("http://{}/metrics", pair.region.service.health);
     let metrics = reqwest::get(health).await.unwrap().text().await.unwrap();
     assert!(

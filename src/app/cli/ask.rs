@@ -1,5 +1,7 @@
 //! The grammar of `federal ask`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::app::cli::KeyBy;
@@ -28,6 +30,10 @@ pub struct Ask {
     /// Seconds for which the answer is waited for.
     #[arg(long, default_value_t = 60)]
     pub wait: u64,
+    /// Folder of authorities, or one of them, that issued the node's certificate: an answer whose
+    /// signature is not of theirs is neither confirmed nor printed.
+    #[arg(long)]
+    pub trust: Option<PathBuf>,
     /// The key of the system that asks.
     #[command(flatten)]
     pub key: KeyBy,

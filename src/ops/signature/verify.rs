@@ -34,8 +34,16 @@ impl Judge {
     /// A workshop that judges so.
     ///
     /// # Errors
-    /// A file that cannot be read or is not what it should be.
+    /// As [`Judge::store`].
     pub fn workshop(&self) -> Result<Workshop> {
+        Ok(Workshop::new(Arc::new(self.store()?), self.at))
+    }
+
+    /// Whom it trusts.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not what it should be.
+    pub fn store(&self) -> Result<TrustStore> {
         let unread = |path: &Path, error: &io::Error| {
             anyhow!("не читается {}: {}", path.display(), in_russian(error))
         };
@@ -50,8 +58,7 @@ impl Judge {
             eprintln!("Пропущен {}: не удостоверяющий центр и не список отзыва", file.display());
         }
         let store = TrustStore::new(&folder.anchors)?.with_crls(folder.crls);
-        let store = if self.archive { store.for_archives() } else { store };
-        Ok(Workshop::new(Arc::new(store), self.at))
+        Ok(if self.archive { store.for_archives() } else { store })
     }
 }
 

@@ -211,6 +211,18 @@ impl Pair {
         NodeTrust::Own(Arc::new(TrustStore::new(&[anchor]).unwrap()))
     }
 
+    /// Files with the certificate of the authority that issued all certificates here, and with that of
+    /// another one.
+    pub(super) fn authorities(&self) -> [String; 2] {
+        let mut random = StdRng::seed_from_u64(2);
+        let other = Authority::create("Other CA", validity(), &mut random).unwrap();
+        [("ours.pem", &self.authority), ("other.pem", &other)].map(|(name, authority)| {
+            let file = self.region.dir.path().join(name);
+            fs::write(&file, authority.issued().certificate_pem().unwrap()).unwrap();
+            file.to_str().unwrap().to_owned()
+        })
+    }
+
     /// The adapter begins to work.
     pub(super) fn run(&self) -> Running {
         self.run_as(Version::V13, self.trust())
