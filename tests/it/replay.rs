@@ -119,25 +119,28 @@ async fn a_snapshot_that_closes_too_much_waits_for_an_operator() {
     }
 }
 
+/// A full package of so many persons, of so many minutes ago, and its first attempt.
+async fn snapshot(stack: &Stack, count: usize, minutes: i64) -> [Task; 1] {
+    let supplier = &stack.suppliers[0];
+    let mut header = header(supplier);
+    header.mode = Mode::All;
+    header.snapshot_at = now() - TimeDelta::minutes(minutes);
+    let document = crate::stack::package_with_contacts(supplier, header, &persons(0, count));
+    let number = stack.deliver(&document).await.unwrap().number;
+    let attempt = list::attempts(stack.exchange.db(), number).await.unwrap()[0].id;
+    [Task(number, attempt)]
+}
+
 /// Of 100 rows one snapshot closes 15 and the next one 15 more. Weighed while the first is being applied by
 /// another worker, the second would close 30.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_is_not_held_for_what_another_worker_is_about_to_close() {
     for flavour in flavours() {
         let stack = Stack::start(flavour).await;
-        let (supplier, db) = (&stack.suppliers[0], stack.exchange.db());
+        let db = stack.exchange.db();
         let worker = |name: &str| Processor::new(stack.exchange.clone(), name, stack.stop.clone());
         let (first, second) = (worker("first"), worker("second"));
-        let snapshot = async |count: usize, minutes: i64| {
-            let mut header = header(supplier);
-            header.mode = Mode::All;
-            header.snapshot_at = now() - TimeDelta::minutes(minutes);
-            let document =
-                crate::stack::package_with_contacts(supplier, header, &persons(0, count));
-            let number = stack.deliver(&document).await.unwrap().number;
-            let attempt = list::attempts(db, number).await.unwrap()[0].id;
-            [Task(number, attempt)]
-        };
+        let snapshot = async |count, minutes| snapshot(&stack, count, minutes).await;
         let state = async |[Task(number, _)]: &[Task; 1]| stack.package(*number).await.state;
         let all = snapshot(100, 9).await;
         first.process(&all).await;
@@ -166,18 +169,9 @@ async fn a_snapshot_is_not_held_for_what_another_worker_is_about_to_close() {
 async fn a_snapshot_does_not_wait_without_end_for_later_packages() {
     for flavour in flavours() {
         let stack = Stack::start(flavour).await;
-        let (supplier, db) = (&stack.suppliers[0], stack.exchange.db());
+        let db = stack.exchange.db();
         let worker = Processor::new(stack.exchange.clone(), "first", stack.stop.clone());
-        let snapshot = async |count: usize, minutes: i64| {
-            let mut header = header(supplier);
-            header.mode = Mode::All;
-            header.snapshot_at = now() - TimeDelta::minutes(minutes);
-            let document =
-                crate::stack::package_with_contacts(supplier, header, &persons(0, count));
-            let number = stack.deliver(&document).await.unwrap().number;
-            let attempt = list::attempts(db, number).await.unwrap()[0].id;
-            [Task(number, attempt)]
-        };
+        let snapshot = async |count, minutes| snapshot(&stack, count, minutes).await;
         worker.process(&snapshot(100, 9).await).await;
         let (less, later) = (snapshot(70, 8).await, snapshot(100, 7).await);
         let lease = "UPDATE attempt SET leased_by = 'second', leased_until = $1, records_done = 1 \
