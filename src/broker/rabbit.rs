@@ -26,7 +26,8 @@ use crate::broker::topology::{self, Names};
 use crate::broker::{Message, PARTITIONS, Receipt, Ring};
 use crate::telemetry::RINGS_TOTAL;
 
-/// Connecting, declaring, and confirming one lot of messages may each take this long.
+/// Connecting, confirming one lot of messages, and acknowledging one may each take this long. Whatever is
+/// asked of the broker has its time: a connection that is cut while it is made may stay silent for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Messages of one queue that a worker has in hand.
@@ -93,9 +94,12 @@ impl Rabbit {
         let options = ConnectionProperties::default().with_connection_name("kontingent".into());
         let connecting = Connection::connect_uri(self.uri.clone(), options);
         let connection = timeout(PATIENCE, connecting).await??;
-        let channel = connection.create_channel().await?;
-        timeout(PATIENCE * 4, topology::declare(&channel, &self.names)).await??;
-        channel.close(200, "declared".into()).await?;
+        let declared = async {
+            let channel = connection.create_channel().await?;
+            topology::declare(&channel, &self.names).await?;
+            channel.close(200, "declared".into()).await
+        };
+        timeout(PATIENCE * 4, declared).await??;
         Ok(connection)
     }
 
@@ -208,13 +212,16 @@ impl Rabbit {
         let options = BasicPublishOptions::default();
         let exchange = self.names.dead_exchange();
         let key = ShortString::from("");
-        let sent =
-            channel.basic_publish(exchange, key, options, &delivery.data, properties).await?;
-        if timeout(PATIENCE, sent).await??.is_nack() {
-            return Err(lapin::Error::from(lapin::ErrorKind::InvalidChannel(channel.id())).into());
-        }
-        delivery.acker.ack(BasicAckOptions::default()).await?;
-        Ok(())
+        let moved = async {
+            let sent =
+                channel.basic_publish(exchange, key, options, &delivery.data, properties).await?;
+            if sent.await?.is_nack() {
+                return Err(lapin::Error::from(lapin::ErrorKind::InvalidChannel(channel.id())));
+            }
+            delivery.acker.ack(BasicAckOptions::default()).await?;
+            Ok(())
+        };
+        Ok(timeout(PATIENCE, moved).await??)
     }
 
     async fn open<'a>(
@@ -302,8 +309,13 @@ pub(crate) struct Unacknowledged {
 
 impl Unacknowledged {
     pub(crate) async fn acknowledge(self) {
-        if let Err(error) = self.acker.ack(BasicAckOptions::default()).await {
-            tracing::debug!(%error, "an acknowledgement was lost; the message comes again");
+        // Whoever waits here for ever works off nothing more of this partition.
+        match timeout(PATIENCE, self.acker.ack(BasicAckOptions::default())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "an acknowledgement was lost; the message comes again");
+            }
+            Err(_) => tracing::warn!("an acknowledgement is not taken; the message comes again"),
         }
     }
 }

@@ -30,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+/// Looks, 50 ms apart, that something may take: a lost ring alone is found after 30 s.
+const PATIENCE: usize = 2400;
+
 /// Which components a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flavour {
@@ -123,7 +126,7 @@ impl Stack {
 
     /// Waits until a package is in a state.
     pub(crate) async fn until(&self, number: PackageNo, state: State) -> Package {
-        for _ in 0..600 {
+        for _ in 0..PATIENCE {
             let package = self.package(number).await;
             if package.state == state {
                 return package;
@@ -137,7 +140,7 @@ impl Stack {
     /// Waits until so many attempts have ended.
     pub(crate) async fn finished(&self, count: i64) {
         let sql = "SELECT count(*) FROM attempt WHERE finished_at IS NOT NULL";
-        for _ in 0..600 {
+        for _ in 0..PATIENCE {
             let row = self.exchange.db().query_one(sql, vec![]).await.unwrap().unwrap();
             if row.get::<i64>(0).unwrap() >= count {
                 return;
