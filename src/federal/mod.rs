@@ -73,11 +73,13 @@ impl Default for Settings {
     }
 }
 
-/// Messages up to so many bytes are judged at once; longer ones take turns.
-const LIGHT: usize = 64 << 10;
+/// Messages up to so many bytes, and so many tags and attributes, are judged at once; longer ones take
+/// turns.
+const LIGHT: (usize, usize) = (64 << 10, 1024);
 
-/// How many of the longer ones are under way at the same time: each takes many times its length.
-const LONG: usize = 64;
+/// How many light messages, and how many longer ones, are under way at the same time: what is read of a
+/// message takes many times its length.
+const UNDER_WAY: (usize, usize) = (512, 64);
 
 /// How long a whole message may take to come: whoever is slow does not hold the budget for hours.
 const MESSAGE_PATIENCE: Duration = Duration::from_mins(10);
@@ -90,8 +92,8 @@ struct Door {
     budget: Budget,
     /// Turns for long messages.
     turns: Semaphore,
-    /// Room for long messages, from when they are read until they are answered.
-    rooms: Semaphore,
+    /// Room for light and for long messages, from when they are read until they are answered.
+    rooms: (Semaphore, Semaphore),
 }
 
 /// A message on its way through the door.
@@ -125,7 +127,7 @@ impl From<Vec<u8>> for Reply {
 pub fn router(desk: Desk, settings: Settings) -> Router {
     let turns = Semaphore::new(settings.turns);
     let budget = Budget::new(settings.message_bytes, settings.limits.connections);
-    let rooms = Semaphore::new(LONG);
+    let rooms = (Semaphore::new(UNDER_WAY.0), Semaphore::new(UNDER_WAY.1));
     let door = Arc::new(Door { desk, settings, budget, turns, rooms });
     Router::new()
         .route("/ws/smev/{name}", get(describe::describe).post(take))
@@ -157,8 +159,9 @@ async fn take(
             return problem::respond(&refusal, &request_id);
         }
     };
-    let long = bytes.len() > LIGHT;
-    let _room = if long { door.rooms.acquire().await.ok() } else { None };
+    let long = is_long(&bytes);
+    let rooms = if long { &door.rooms.1 } else { &door.rooms.0 };
+    let _room = rooms.acquire().await.ok();
     let turn = if long { door.turns.acquire().await.ok() } else { None };
     let turn = Mutex::new(turn);
     let began = Instant::now();
@@ -182,6 +185,12 @@ async fn take(
         Ok(reply) => respond(StatusCode::OK, reply.document),
         Err(failure) => failure.respond(version, &request_id, operation),
     }
+}
+
+/// Whether to read a message takes long, or much memory.
+fn is_long(message: &[u8]) -> bool {
+    let parts = || message.iter().filter(|byte| matches!(byte, b'<' | b'=')).count();
+    message.len() > LIGHT.0 || parts() > LIGHT.1
 }
 
 impl Door {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Limits of connections and bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections; the next one is answered 503.
+    /// Open connections, and those of one address half of them; the next one is answered 503.
     pub connections: usize,
     /// Time for a TLS handshake, and for the head of a request; also how long a connection idles.
     pub head_timeout: Duration,

@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod guard;
+pub mod idle;
 pub mod limits;
 pub mod problem;
 pub mod serve;

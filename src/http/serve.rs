@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::guard::{self, Peer};
-use crate::http::limits::Limits;
+use crate::http::idle::Requests;
+use crate::http::limits::{Gate, Limits, PeerKey, network};
 use crate::http::stall::Stalling;
 
 /// Bytes of a connection's read buffer; larger pieces of a body cost fewer wake-ups.
@@ -43,6 +44,7 @@ pub async fn serve(
 ) {
     let door = Door { router, tls, limits, stop: stop.clone(), cut: CancellationToken::new() };
     let places = Arc::new(Semaphore::new(limits.connections));
+    let gate = Gate::new(limits.connections.div_ceil(2));
     let open = TaskTracker::new();
     loop {
         let (stream, address) = tokio::select! {
@@ -56,7 +58,9 @@ pub async fn serve(
                 }
             },
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let own = gate.enter(PeerKey::Address(network(address.ip())));
+        let place = own.zip(Arc::clone(&places).try_acquire_owned().ok());
+        let Some(place) = place else {
             tracing::warn!(peer = %address, "too many connections");
             if door.tls.is_none() {
                 open.spawn(turn_away(stream));
@@ -160,8 +164,16 @@ impl Door {
     ) {
         let address = peer.address;
         let (router, limits) = (self.router.clone(), self.limits);
+        let requests = Requests::default();
+        let counted = requests.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            guard::answer(router.clone(), peer.clone(), limits, request)
+            let busy = counted.begin();
+            let answer = guard::answer(router.clone(), peer.clone(), limits, request);
+            async move {
+                let answered = answer.await;
+                drop(busy);
+                answered
+            }
         });
         let head_bytes = u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX);
         let mut connection = pin!(
@@ -173,10 +185,16 @@ impl Door {
                 .keep_alive_timeout(self.limits.head_timeout)
                 .serve_connection(TokioIo::new(stream), service)
         );
+        let over = async {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = requests.idle(limits.head_timeout) => {}
+            }
+        };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = self.cut.cancelled() => return,
-            () = self.stop.cancelled() => {
+            () = over => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = connection => ended,

@@ -1,5 +1,6 @@
 //! An identity document of a person, birth certificate included.
 
+use crate::model::federal::LikeDocument;
 use crate::model::finding::Code;
 use crate::model::kind::Kind;
 use crate::model::record::Value;
@@ -98,11 +99,21 @@ fn roman_sign(c: char) -> Option<char> {
 
 /// Search key of a document: type, series and number without blanks, signs and look-alikes.
 pub fn document_key(kind: &str, series: &str, number: &str) -> i64 {
-    let series = match kind {
-        BIRTH_CERTIFICATE => tidy_birth_series(series).unwrap_or_else(|| series.to_owned()),
-        _ => series.to_owned(),
-    };
-    text::key(&[kind, &text::fold_tokens(&series), &text::fold_tokens(number)])
+    text::key(&[kind, &fold_series(kind, series), &text::fold_tokens(number)])
+}
+
+fn fold_series(kind: &str, series: &str) -> String {
+    let tidy = if kind == BIRTH_CERTIFICATE { tidy_birth_series(series) } else { None };
+    text::fold_tokens(tidy.as_deref().unwrap_or(series))
+}
+
+/// Whether a document of the registry is the one that is asked about: all that is said of that agrees,
+/// without blanks, signs and look-alikes.
+pub fn is_meant(asked: &LikeDocument, kind: &str, series: &str, number: &str) -> bool {
+    let same = |asked: &str| fold_series(kind, asked) == fold_series(kind, series);
+    asked.document_type.as_deref().is_none_or(|asked| asked == kind)
+        && asked.series.as_deref().is_none_or(same)
+        && text::fold_tokens(&asked.number) == text::fold_tokens(number)
 }
 
 fn derive(values: &[Option<Value>]) -> Vec<Option<Value>> {

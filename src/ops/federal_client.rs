@@ -16,7 +16,7 @@ use crate::codec::smev3::client::{
     Question, Returned, Selector, ack, get_response, returned, send_request,
 };
 use crate::codec::smev3::{Attachment, Version};
-use crate::codec::xml;
+use crate::codec::xml::{self, escape_text};
 use crate::exchange::adapter::{Answer, Link, LinkError};
 use crate::exchange::seal::sign_call;
 use crate::http::tls::install_provider;
@@ -65,9 +65,7 @@ impl Messages {
     }
 
     fn ask_as(&self, asking: &Asking<'_>) -> Result<(Uuid, Vec<u8>)> {
-        let Asking { root, inside, purpose, test } = asking;
-        let content =
-            format!("<{root} xmlns=\"{NAMESPACE}\"><Purpose>{purpose}</Purpose>{inside}</{root}>");
+        let content = asking.content();
         let id = self.new_id();
         let question = Question {
             message_id: id,
@@ -77,7 +75,7 @@ impl Messages {
             end_of_life: None,
             content: &content,
             headers: &[],
-            test: *test,
+            test: asking.test,
         };
         Ok((id, signed(&self.signer, &send_request(self.version, &question, &[]))?))
     }
@@ -125,6 +123,16 @@ pub struct Asking<'a> {
     pub test: bool,
 }
 
+impl Asking<'_> {
+    /// The question, XML.
+    fn content(&self) -> String {
+        let mut purpose = String::new();
+        escape_text(self.purpose, &mut purpose);
+        let Self { root, inside, .. } = self;
+        format!("<{root} xmlns=\"{NAMESPACE}\"><Purpose>{purpose}</Purpose>{inside}</{root}>")
+    }
+}
+
 /// Asks the node at an address and prints the message with the answer, XML. With `trust` the node must
 /// have signed it.
 ///
@@ -137,6 +145,8 @@ pub async fn ask(
     asking: &Asking<'_>,
     wait: Duration,
 ) -> Result<()> {
+    Node::document(asking.content().as_bytes(), shape::limits())
+        .map_err(|refusal| anyhow!("вопрос — не XML: {refusal}"))?;
     install_provider();
     let signer = Arc::new(signer);
     let link = Link::new(Client::new(), url.to_owned(), version, Arc::clone(&signer));

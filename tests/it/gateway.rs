@@ -2,12 +2,15 @@
 
 use std::io::{Cursor, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kontingent::codec::xml::Limits as XmlLimits;
 use kontingent::codec::xmldsig::{Envelope, verify_bytes};
 use kontingent::http::limits::Limits;
@@ -17,7 +20,9 @@ use kontingent::trust::authority::{Authority, KeyKind, Request, Usage, Validity}
 use reqwest::{Certificate, Client, Identity, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -370,22 +375,24 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> std::path::PathBuf {
     path
 }
 
+/// Speaks TLS as localhost, and trusts clients of the same authority.
+fn tls(authority: &Authority, folder: &Path) -> Option<TlsAcceptor> {
+    let validity = Validity {
+        from: now() - chrono::TimeDelta::days(1),
+        to: now() + chrono::TimeDelta::days(9),
+    };
+    let usage = Usage::Server(vec!["localhost".to_owned()]);
+    let request = Request { name: "localhost", key: KeyKind::P256, validity, usage };
+    let issued = authority.issue(&request, &mut random()).unwrap();
+    let certificate = write(folder, "tls.pem", &issued.certificate_pem().unwrap());
+    let key = write(folder, "tls.key", &issued.key_pem().unwrap());
+    let roots = write(folder, "ca.pem", &authority.issued().certificate_pem().unwrap());
+    Some(acceptor(&certificate, &key, Some(&roots)).unwrap())
+}
+
 #[tokio::test]
 async fn a_client_certificate_must_belong_to_the_supplier() {
     install_provider();
-    let tls = |authority: &Authority, folder: &Path| {
-        let validity = Validity {
-            from: now() - chrono::TimeDelta::days(1),
-            to: now() + chrono::TimeDelta::days(9),
-        };
-        let usage = Usage::Server(vec!["localhost".to_owned()]);
-        let request = Request { name: "localhost", key: KeyKind::P256, validity, usage };
-        let issued = authority.issue(&request, &mut random()).unwrap();
-        let certificate = write(folder, "tls.pem", &issued.certificate_pem().unwrap());
-        let key = write(folder, "tls.key", &issued.key_pem().unwrap());
-        let roots = write(folder, "ca.pem", &authority.issued().certificate_pem().unwrap());
-        Some(acceptor(&certificate, &key, Some(&roots)).unwrap())
-    };
     let door = Door::open_with(Limits::default(), tls).await;
     let root = door.stack.authority.issued().certificate_pem().unwrap();
     let visitor = |number: Option<usize>| {
@@ -418,6 +425,53 @@ async fn a_client_certificate_must_belong_to_the_supplier() {
     }
     let wsdl = visitor(None).get(format!("{base}/ws/intake?wsdl")).send().await.unwrap();
     assert!(wsdl.text().await.unwrap().contains(&format!("{base}/ws/intake")));
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_of_http_2_is_closed_though_its_peer_answers_pings() {
+    install_provider();
+    let limits = Limits { head_timeout: Duration::from_secs(1), ..Limits::default() };
+    let door = Door::open_with(limits, tls).await;
+    let mut roots = RootCertStore::empty();
+    let root = door.stack.authority.issued().certificate_der().unwrap();
+    roots.add(root.into()).unwrap();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let connecting = TlsConnector::from(Arc::new(config));
+    let stream = connecting.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let wsdl = hyper::Request::get("https://localhost/ws/intake?wsdl");
+    let answer = sender.send_request(wsdl.body(String::new()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    drop(answer);
+    let ended = tokio::time::timeout(Duration::from_secs(60), connection).await;
+    assert!(ended.unwrap().unwrap().is_ok() && sender.is_closed());
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_half_of_the_connections() {
+    let door = Door::open(Limits { connections: 6, ..Limits::default() }).await;
+    let opened = async |from: [u8; 4]| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let mut stream = socket.connect(door.address).await.unwrap();
+        stream.write_all(b"GET /ws/intake?wsdl HTTP/1.1\r\nHost: k\r\n\r\n").await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        (String::from_utf8(status.to_vec()).unwrap(), stream)
+    };
+    let mut held = Vec::new();
+    for expected in ["200", "200", "200", "503"] {
+        let (status, stream) = opened([127, 0, 0, 2]).await;
+        assert_eq!(status, format!("HTTP/1.1 {expected}"));
+        held.push(stream);
+    }
+    assert_eq!(opened([127, 0, 0, 1]).await.0, "HTTP/1.1 200", "another address has its own");
     door.close().await;
 }
 

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use chrono::NaiveDate;
 
 use crate::model::federal::{
-    Answer, Candidate, Card, Entity, Likeness, PersonKey, Redirect, Step, Trajectory,
+    Answer, Candidate, Card, Entity, LikeDocument, Likeness, PersonKey, Redirect, Step, Trajectory,
 };
 use crate::model::ids::EntityId;
 use crate::model::kind::Kind;
 use crate::normalise::likeness::{THRESHOLD, Wanted};
 use crate::normalise::{self, identity_document};
 use crate::storage::db::{DbError, Tx};
-use crate::storage::federal::{self, Owned};
+use crate::storage::federal::{self, Named, Owned};
 
 /// Most candidates in an answer to FindPerson.
 const CANDIDATES: usize = 20;
@@ -76,17 +76,12 @@ pub(in crate::exchange) async fn persons_by_keys(
 }
 
 pub(super) async fn find_person(tx: &mut Tx, likeness: &Likeness) -> Result<Answer, DbError> {
-    let holders: HashSet<EntityId> = match &likeness.document {
-        Some(document) => {
-            let kind = document.document_type.as_deref().unwrap_or_default();
-            let series = document.series.as_deref().unwrap_or_default();
-            let key = identity_document::document_key(kind, series, &document.number);
-            federal::by_document(tx, key).await?.into_iter().collect()
-        }
-        None => HashSet::new(),
-    };
     let wanted = Wanted::new(likeness);
     let born = federal::born_on(tx, likeness.birth_date).await?;
+    let holders = match &likeness.document {
+        Some(document) => holders(tx, document, &born).await?,
+        None => HashSet::new(),
+    };
     let mut scores: Vec<(i64, EntityId)> = born
         .iter()
         .map(|p| (wanted.score(&p.last, &p.first, &p.middle, holders.contains(&p.id)), p.id))
@@ -98,6 +93,24 @@ pub(super) async fn find_person(tx: &mut Tx, likeness: &Likeness) -> Result<Answ
     let mut persons = federal::entities(tx, normalise::spec(Kind::Person), &ids).await?;
     let candidate = |(score, id)| persons.remove(&id).map(|person| Candidate { score, person });
     Ok(Answer::FindPerson(scores.into_iter().filter_map(candidate).collect()))
+}
+
+/// Who of these persons has the document that is asked about.
+async fn holders(
+    tx: &mut Tx,
+    asked: &LikeDocument,
+    persons: &[Named],
+) -> Result<HashSet<EntityId>, DbError> {
+    let persons: Vec<EntityId> = persons.iter().map(|person| person.id).collect();
+    let spec = normalise::spec(Kind::IdentityDocument);
+    let documents = federal::documents(tx, spec, &persons).await?;
+    let is_meant = |document: &Entity| {
+        let [kind, series, number] =
+            ["document_type", "series", "number"].map(|column| document.text(column));
+        identity_document::is_meant(asked, kind, series, number)
+    };
+    let holds = |documents: &Vec<Entity>| documents.iter().any(is_meant);
+    Ok(documents.iter().filter(|(_, own)| holds(own)).map(|(person, _)| *person).collect())
 }
 
 pub(super) async fn trajectory(tx: &mut Tx, key: &PersonKey) -> Result<Answer, DbError> {

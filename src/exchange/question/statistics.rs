@@ -23,7 +23,7 @@ pub(in crate::exchange) async fn count(
     query: &StatisticsQuery,
 ) -> Result<Table, DbError> {
     let mut table = statistics::table(tx, query).await?;
-    suppression::suppress(&mut table.cells);
+    suppression::suppress(&mut table);
     Ok(table)
 }
 

@@ -46,16 +46,17 @@ pub(super) async fn request(
         return Ok(Transfer::denied(Denial::UnknownPerson));
     }
     let same = federal::merged(tx, person).await?;
-    let done = |case, repeated| Transfer {
+    let done = |case, closed, repeated| Transfer {
         persons: vec![person],
         redirects: redirects.clone(),
         case: Some(case),
-        closed: Vec::new(),
+        closed,
         repeated,
         denial: None,
     };
-    if let Some(case) = transfer::open_case(tx, &same, &notice.region).await? {
-        return Ok(done(case, true));
+    if let Some(case) = transfer::repeated_case(tx, &same, notice).await? {
+        let closed = transfer::closings(tx, case.id).await?;
+        return Ok(done(case, closed, true));
     }
     let yesterday = asker.today() - TimeDelta::days(1);
     if transfer::hold_memberships(tx, &same, yesterday).await?.is_empty() {
@@ -73,7 +74,7 @@ pub(super) async fn request(
         decided_on: None,
     };
     transfer::open(tx, asker.system, &case, asker.now).await?;
-    Ok(done(case, false))
+    Ok(done(case, Vec::new(), false))
 }
 
 /// Ends a case; the same decision again changes nothing, another one is not taken.

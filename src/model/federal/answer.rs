@@ -247,6 +247,14 @@ impl Entity {
         self.values.get(self.spec.column(column)?)?.as_ref()
     }
 
+    /// The text in this column, empty when there is none.
+    pub fn text(&self, column: &str) -> &str {
+        match self.value(column) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     /// The id in this column.
     pub fn reference(&self, column: &str) -> Option<EntityId> {
         match self.value(column) {

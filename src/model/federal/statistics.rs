@@ -176,8 +176,8 @@ pub struct Cell {
 /// A table of counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// All together.
-    pub total: Count,
+    /// All together; absent where somebody might be recognised.
+    pub total: Option<Count>,
     /// What is not zero.
     pub cells: Vec<Cell>,
 }

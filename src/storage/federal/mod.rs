@@ -108,16 +108,6 @@ pub async fn born_on(tx: &mut Tx, day: NaiveDate) -> Result<Vec<Named>, DbError>
     tx.query(sql, args![day]).await?.iter().map(named).collect()
 }
 
-/// Persons with a document whose kind, series and number fold to this key.
-///
-/// # Errors
-/// Any [`DbError`].
-pub async fn by_document(tx: &mut Tx, key: i64) -> Result<Vec<EntityId>, DbError> {
-    let sql = "SELECT person_id FROM identity_document WHERE document_key = $1 LIMIT $2";
-    let limit = i64::try_from(SAME_KEY).unwrap_or(i64::MAX);
-    ids(&tx.query(sql, args![key, limit]).await?)
-}
-
 /// Into whom persons were merged.
 #[derive(Clone, Debug, Default)]
 pub struct Merges(HashMap<EntityId, EntityId>);

@@ -41,7 +41,7 @@ pub async fn table(tx: &mut Tx, query: &StatisticsQuery) -> Result<Table, DbErro
     };
     let total = counting(learning, &[], &selection.from);
     let total = tx.query_one(&total, selection.args.clone()).await?;
-    let total = total.as_ref().map_or(Ok(nothing), |row| count(learning, row))?;
+    let total = Some(total.as_ref().map_or(Ok(nothing), |row| count(learning, row))?);
     let dimensions = dimensions(tx.is_postgres(), query);
     if dimensions.is_empty() {
         return Ok(Table { total, cells: Vec::new() });

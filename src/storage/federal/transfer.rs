@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use crate::args;
-use crate::model::federal::transfer::{CaseState, Decision, Direction, TransferCase};
+use crate::model::federal::transfer::{CaseState, Decision, Direction, Notice, TransferCase};
 use crate::model::ids::EntityId;
 use crate::storage::db::{DbError, Row, Tx};
 use crate::storage::federal::{ids, input};
@@ -24,20 +24,24 @@ pub async fn hold_person(tx: &mut Tx, person: EntityId) -> Result<bool, DbError>
     Ok(tx.query_one(&sql, args![person.0]).await?.is_some())
 }
 
-/// The undecided case of these persons and this region.
+/// The case that a notice about one of these persons repeats: an undecided one of the same region,
+/// else the last decided one of the same move.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn open_case(
+pub async fn repeated_case(
     tx: &mut Tx,
     persons: &[EntityId],
-    region: &str,
+    notice: &Notice,
 ) -> Result<Option<TransferCase>, DbError> {
     let sql = format!(
         "WITH {{input}} SELECT {COLUMNS} FROM transfer_case WHERE person_id IN \
-         (SELECT id FROM input) AND state = 'OPEN' AND region = $1 ORDER BY opened_at LIMIT 1"
+         (SELECT id FROM input) AND region = $1 \
+         AND (state = 'OPEN' OR (direction = $2 AND moved_on = $3)) \
+         ORDER BY CASE WHEN state = 'OPEN' THEN 0 ELSE 1 END, opened_at DESC LIMIT 1"
     );
-    let rows = tx.query_input(&sql, input(persons), args![region]).await?;
+    let values = args![notice.region.as_str(), notice.direction.as_str(), notice.date];
+    let rows = tx.query_input(&sql, input(persons), values).await?;
     rows.first().map(read).transpose()
 }
 

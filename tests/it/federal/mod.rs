@@ -327,6 +327,16 @@ async fn merged_unknown_and_several_persons_get_defined_answers() {
         let document =
             "<Document><Type>1</Type><Series>45 00</Series><Number>777</Number></Document>";
         assert_eq!(ids(&told(like(document)).await), ["C1", "C3"]);
+        for (less, found) in [
+            ("<Number>777</Number>", &["C1", "C3"][..]),
+            ("<Series>4500</Series><Number>777</Number>", &["C1", "C3"]),
+            ("<Type>1</Type><Number>777</Number>", &["C1", "C3"]),
+            ("<Type>2</Type><Number>777</Number>", &["C1"]),
+            ("<Series>4501</Series><Number>777</Number>", &["C1"]),
+        ] {
+            let document = format!("<Document>{less}</Document>");
+            assert_eq!(ids(&told(like(&document)).await), found, "{less}");
+        }
     })
     .await;
 }

@@ -109,13 +109,17 @@ async fn a_confirmed_transfer_closes_memberships_once_and_through_the_history() 
         let other = ask(world, &caller, "TransferConfirmRequest", &other).await;
         assert_eq!((state(&other).0, refused(&other)), ("CONFIRMED", "ALREADY_DECIDED"));
 
+        let after = ask(world, &caller, "TransferRequest", &request).await;
+        assert_eq!(state(&after), ("CONFIRMED", true), "the notice again, after the decision");
+        assert_eq!(find(&after, "TransferCase").attribute("CaseID"), Some(case.as_str()));
+
         closed_in_the_registry(world, &caller, m1).await;
         suppliers_go_on(world, m1).await;
         let told = "SELECT count(*) FROM disclosure d JOIN disclosure_person p \
             ON p.disclosure_id = d.id WHERE d.question LIKE 'Transfer%' AND p.person_id = $1";
         let p1 = world.registered("p1").await;
         let row = world.db.query_one(told, args![p1]).await.unwrap().unwrap();
-        assert_eq!(row.get::<i64>(0).unwrap(), 11, "every question, repeated and refused ones too");
+        assert_eq!(row.get::<i64>(0).unwrap(), 12, "every question, repeated and refused ones too");
     })
     .await;
 }
@@ -134,7 +138,7 @@ async fn closed_in_the_registry(world: &World, caller: &Signer, m1: i64) {
     let p1 = format!("<RegionalID>{}</RegionalID>", world.registered("p1").await);
     let card = ask(world, caller, "GetPersonBySnilsRequest", &p1).await;
     assert!(try_find(&card, "Membership").is_none());
-    let nobody = ask(world, caller, "TransferRequest", &notice(&p1, "2021-01-15")).await;
+    let nobody = ask(world, caller, "TransferRequest", &notice(&p1, "2021-03-15")).await;
     assert_eq!(refused(&nobody), "NO_MEMBERSHIP", "nothing is left to close");
     let mut copy = Copy::new();
     let mut cursor = String::new();

@@ -13,7 +13,12 @@ use crate::model::federal::transfer::Denial;
 pub(super) fn write_table(out: &mut Writer, query: &StatisticsQuery, table: &Table) {
     begin(out, "Statistics", query);
     out.start("Total");
-    write_count(out, table.total);
+    match table.total {
+        Some(total) => write_count(out, total),
+        None => {
+            out.attribute("Suppressed", "true");
+        }
+    }
     out.end();
     for cell in &table.cells {
         write_cell(out, query.indicator, cell);

@@ -13,8 +13,8 @@ pub(super) fn since(children: &mut Sequence<'_, '_>) -> Option<Since> {
     let page_size = children.optional(NAMESPACE, "PageSize");
     let cursor = self::cursor(children, cursor);
     let kinds = match kinds {
-        Some(node) => wanted_kinds(children, node)?,
-        None => KINDS.to_vec(),
+        Some(node) if !node.text.trim().is_empty() => wanted_kinds(children, node)?,
+        Some(_) | None => KINDS.to_vec(),
     };
     Some(Since { cursor, kinds, page_size: self::page_size(children, page_size)? })
 }

@@ -235,7 +235,8 @@ impl Asking<'_> {
             ["where a person learnt who has left", "the last step tells the region and the school"];
         self.ask("get-trajectory-left", what, "GetTrajectoryRequest", &person).await;
         let what = ["a transfer of a person who has left already", "Refused: NO_MEMBERSHIP"];
-        self.ask("transfer-left", what, "TransferRequest", &format!("{person}{rest}")).await;
+        let later = format!("{person}{rest}").replace("2021-01-15", "2021-03-15");
+        self.ask("transfer-left", what, "TransferRequest", &later).await;
     }
 
     async fn federal_ids(&mut self) {
