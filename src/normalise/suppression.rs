@@ -50,15 +50,15 @@ mod tests {
     use super::*;
     use crate::model::federal::statistics::Cell;
 
-    fn learning(persons: i64) -> Option<Count> {
-        Some(Count::Learning { persons, memberships: persons })
+    fn learning(persons: i64) -> Count {
+        Count::Learning { persons, memberships: persons }
     }
 
     /// The total, and the cells.
     fn shown(counts: &[i64]) -> (Option<i64>, Vec<Option<i64>>) {
-        let cell = |&persons| Cell { at: Vec::new(), count: learning(persons) };
+        let cell = |&persons| Cell { at: Vec::new(), count: Some(learning(persons)) };
         let cells = counts.iter().map(cell).collect();
-        let mut table = Table { total: learning(counts.iter().sum()), cells };
+        let mut table = Table { total: Some(learning(counts.iter().sum())), cells };
         suppress(&mut table);
         (persons(table.total), table.cells.iter().map(|cell| persons(cell.count)).collect())
     }
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_total_without_cells_tells_of_three_or_more_or_nobody() {
         for (persons, expected) in [(0, Some(0)), (1, None), (2, None), (3, Some(3))] {
-            let mut table = Table { total: learning(persons), cells: Vec::new() };
+            let mut table = Table { total: Some(learning(persons)), cells: Vec::new() };
             suppress(&mut table);
             assert_eq!(super::persons(table.total), expected);
         }

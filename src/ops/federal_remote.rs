@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::exchange::admin::Admin;
-use crate::ops::output::{instant, say, say_json, say_table};
+use crate::ops::output::{instant, plain, say, say_json, say_table};
 use crate::storage::db::Db;
 use crate::storage::mailbox::doubt::{self, Doubt};
 use crate::storage::mailbox::remote::{self, Listed, Trouble};
@@ -141,11 +141,14 @@ fn say_report(report: &Report) {
     say(format!("Узел {url}, последний успешный опрос: {polled}"));
     if let Some(fault) = &report.fault {
         let at = fault.at.map(instant).unwrap_or_default();
-        say(format!("Сейчас не отвечает как надо: {} ({at}): {}", fault.name, fault.text));
+        let text = format!("Сейчас не отвечает как надо: {} ({at}): {}", fault.name, fault.text);
+        say(plain(&text));
     }
     for Doubted { operation, fault } in &report.doubts {
         let at = fault.at.map(instant).unwrap_or_default();
-        say(format!("Последний сбой доверия, {operation} ({at}): {}: {}", fault.name, fault.text));
+        let text =
+            format!("Последний сбой доверия, {operation} ({at}): {}: {}", fault.name, fault.text);
+        say(plain(&text));
     }
     say(format!(
         "Ждут отправки: {}, ждут подтверждения узлу: {}, отложены: {}",
