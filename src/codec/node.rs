@@ -2,8 +2,11 @@
 
 use std::io::Read;
 
-use crate::codec::xml::{Event, Limits, Reader, Start};
+use crate::codec::xml::{Event, Limits, Reader, Start, is_ncname};
 use crate::model::refusal::{Place, Refusal, RefusalCode};
+
+/// Namespace of attributes that any element may have, whatever its schema says.
+const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 /// An element. Namespace declarations, comments and prefixes are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,13 +111,10 @@ impl Node {
     }
 
     fn begin(start: Start<'_>) -> Self {
-        let attributes = start.attributes();
         Self {
             namespace: start.namespace().to_owned(),
             local: start.local().to_owned(),
-            attributes: attributes
-                .map(|a| (a.namespace.to_owned(), a.local.to_owned(), a.value.to_owned()))
-                .collect(),
+            attributes: start.owned_attributes(),
             text: String::new(),
             children: Vec::new(),
             place: start.place(),
@@ -133,6 +133,28 @@ impl Node {
     /// Whether it has this expanded name.
     pub fn is(&self, namespace: &str, local: &str) -> bool {
         self.local == local && self.namespace == namespace
+    }
+
+    /// Notes attributes that it may not have: all but those named, and where its schema is to be found.
+    /// An `Id` must be a name.
+    pub fn judge_attributes(&self, allowed: &[&str], flaws: &mut Vec<Flaw>) {
+        for (namespace, name, value) in &self.attributes {
+            let text = match namespace.as_str() {
+                XSI if ["schemaLocation", "noNamespaceSchemaLocation"].contains(&&**name) => {
+                    continue;
+                }
+                "" if name == "Id" && allowed.contains(&"Id") => {
+                    if is_ncname(stripped(value)) {
+                        continue;
+                    }
+                    "начинается с буквы или подчёркивания; дальше буквы, цифры, точка, дефис"
+                }
+                "" if allowed.contains(&&**name) => continue,
+                _ => "здесь не предусмотрен схемой",
+            };
+            let text = format!("Атрибут {name} элемента {} {text}", self.local);
+            flaws.push(Flaw { place: self.place, text });
+        }
     }
 
     /// Value of an attribute without namespace.
@@ -154,7 +176,7 @@ pub struct Sequence<'n, 'f> {
 impl<'n, 'f> Sequence<'n, 'f> {
     /// Begins before the first child.
     pub fn of(parent: &'n Node, flaws: &'f mut Vec<Flaw>) -> Self {
-        if !parent.text.trim().is_empty() {
+        if !stripped(&parent.text).is_empty() {
             flaws.push(Flaw {
                 place: parent.place,
                 text: format!("Элемент {} не должен содержать текст", parent.local),
@@ -168,21 +190,41 @@ impl<'n, 'f> Sequence<'n, 'f> {
         self.parent.place
     }
 
-    /// The next child, if it has this name.
+    /// The next child, if it has this name. Attributes that it has are flaws.
     pub fn optional(&mut self, namespace: &str, local: &str) -> Option<&'n Node> {
-        let node = self.parent.children.get(self.next).filter(|node| node.is(namespace, local))?;
-        self.next += 1;
-        Some(node)
+        self.optional_with(namespace, local, &[])
     }
 
-    /// The next child, which must have this name. Its absence is a flaw.
+    /// The next child, which must have this name. Its absence is a flaw, as attributes are.
     pub fn required(&mut self, namespace: &str, local: &str) -> Option<&'n Node> {
-        let found = self.optional(namespace, local);
+        self.required_with(namespace, local, &[])
+    }
+
+    /// As [`Sequence::required`] for an element that may have these attributes.
+    pub fn required_with(
+        &mut self,
+        namespace: &str,
+        local: &str,
+        attributes: &[&str],
+    ) -> Option<&'n Node> {
+        let found = self.optional_with(namespace, local, attributes);
         if found.is_none() {
             let parent = &self.parent.local;
             self.flaw(self.parent.place, format!("В элементе {parent} нет обязательного {local}"));
         }
         found
+    }
+
+    fn optional_with(
+        &mut self,
+        namespace: &str,
+        local: &str,
+        attributes: &[&str],
+    ) -> Option<&'n Node> {
+        let node = self.parent.children.get(self.next).filter(|node| node.is(namespace, local))?;
+        self.next += 1;
+        node.judge_attributes(attributes, self.flaws);
+        Some(node)
     }
 
     /// The next child, whatever it is.
@@ -202,19 +244,24 @@ impl<'n, 'f> Sequence<'n, 'f> {
         Sequence::of(node, self.flaws)
     }
 
-    /// Text of an element without children, trimmed, of at most so many characters.
+    /// Text of an element without children, as written, of at most so many characters.
     /// Anything else is a flaw and gives `None`.
-    pub fn text<'m>(&mut self, node: &'m Node, limit: usize) -> Option<&'m str> {
-        let (value, name) = (node.text.trim(), &node.local);
+    pub fn exact<'m>(&mut self, node: &'m Node, limit: usize) -> Option<&'m str> {
+        let name = &node.local;
         if let Some(child) = node.children.first() {
             self.flaw(child.place, format!("Элемент {name} не может содержать другие элементы"));
             return None;
         }
-        if value.chars().count() > limit {
+        if node.text.chars().count() > limit {
             self.flaw(node.place, format!("Значение {name} длиннее {limit} символов"));
             return None;
         }
-        Some(value)
+        Some(&node.text)
+    }
+
+    /// As [`Sequence::exact`], without the whitespace around it.
+    pub fn text<'m>(&mut self, node: &'m Node, limit: usize) -> Option<&'m str> {
+        self.exact(node, limit).map(stripped)
     }
 
     /// As [`Sequence::text`], and not empty.
@@ -237,6 +284,11 @@ impl<'n, 'f> Sequence<'n, 'f> {
             });
         }
     }
+}
+
+/// Text without the blanks of XML around it, which are fewer than those of Unicode.
+fn stripped(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub struct Envelope<R: Read> {
     reader: Reader<R>,
     namespace: String,
     local: String,
+    attributes: Vec<(String, String, String)>,
 }
 
 impl<R: Read> Envelope<R> {
@@ -53,21 +54,28 @@ impl<R: Read> Envelope<R> {
         let mut reader = Reader::new(source, limits);
         recognise(&mut reader)?;
         to_body(&mut reader, understood)?;
-        let (namespace, local) = loop {
+        let (namespace, local, attributes) = loop {
             match reader.next().map_err(Refusal::from)? {
                 Event::Start(start) => {
-                    break (start.namespace().to_owned(), start.local().to_owned());
+                    let (namespace, local) =
+                        (start.namespace().to_owned(), start.local().to_owned());
+                    break (namespace, local, start.owned_attributes());
                 }
                 Event::Text(text) if blank(text) => {}
                 _ => return Err(structure(&reader, "в Body нет элемента запроса").into()),
             }
         };
-        Ok(Self { reader, namespace, local })
+        Ok(Self { reader, namespace, local, attributes })
     }
 
     /// Namespace and local name of the request.
     pub fn operation(&self) -> (&str, &str) {
         (&self.namespace, &self.local)
+    }
+
+    /// Attributes of the request: namespace name, local name, value.
+    pub fn attributes(&self) -> &[(String, String, String)] {
+        &self.attributes
     }
 
     /// The reader: at first just after the start tag of the request; the caller reads on through

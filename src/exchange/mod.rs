@@ -28,6 +28,7 @@ pub mod replay;
 pub mod revocation;
 pub mod sandbox;
 pub mod seal;
+pub mod silence;
 pub mod statistics;
 pub mod sweep;
 pub mod timestamp;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::exchange::admin::{Admin, Validity};
 use crate::model::refusal::RefusalCode;
-use crate::ops::output::{day, plural, say};
+use crate::ops::output::{day, plain, plural, say};
 use crate::storage::supplier;
 use crate::trust::TrustStore;
 use crate::trust::certificate::Facts;
@@ -27,7 +27,7 @@ pub(super) fn read(file: &Path) -> Result<Facts> {
 
 /// Says what was registered, and warns about a certificate that is not in date.
 pub(super) fn describe(facts: &Facts, now: DateTime<Utc>) {
-    say(format!("  сертификат {}", facts.subject));
+    say(format!("  сертификат {}", plain(&facts.subject)));
     say(format!("    SHA-256 {}", facts.sha256));
     let (from, to) = (day(facts.not_before), day(facts.not_after));
     say(format!("    действует с {from} по {to}"));

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::exchange::admin::{Admin, NewKind};
+use crate::exchange::silence::Trouble;
 use crate::ops::certificate;
 use crate::ops::output::{day, instant, say, say_list, yes};
 use crate::storage::db::Db;
 use crate::storage::federal_system::{self, Described, FederalSystem};
-use crate::storage::mailbox;
+use crate::storage::mailbox::{self, QueueState};
 use crate::storage::message_type;
 use crate::storage::supplier;
 
@@ -201,6 +202,10 @@ struct ListedQueue {
     deliveries: i64,
     oldest_seconds: Option<i64>,
     polled_at: Option<DateTime<Utc>>,
+    /// Why what waits does not arrive.
+    trouble: Option<&'static str>,
+    #[serde(skip)]
+    said: &'static str,
 }
 
 /// Shows queues.
@@ -208,7 +213,10 @@ struct ListedQueue {
 /// # Errors
 /// Only of the database.
 pub async fn queues(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
+    let trouble = |queue: &QueueState| Trouble::of(queue, now);
     let listed = mailbox::queues(db).await?.into_iter().map(|queue| ListedQueue {
+        trouble: trouble(&queue).map(Trouble::as_str),
+        said: trouble(&queue).map_or("", Trouble::text),
         system: queue.system,
         queue: queue.queue.as_str(),
         node: queue.node,
@@ -218,8 +226,17 @@ pub async fn queues(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
         oldest_seconds: queue.oldest.map(|at| (now - at).num_seconds()),
         polled_at: queue.polled,
     });
-    let headers =
-        ["Система", "Очередь", "Узел", "Ждут", "Выдано", "Выдач", "Старшему, с", "Опрошена"];
+    let headers = [
+        "Система",
+        "Очередь",
+        "Узел",
+        "Ждут",
+        "Выдано",
+        "Выдач",
+        "Старшему, с",
+        "Опрошена",
+        "Внимание",
+    ];
     let empty = "Очереди пусты, и никто их ещё не опрашивал.";
     say_list(&listed.collect::<Vec<_>>(), json, empty, headers, |queue| {
         [
@@ -236,6 +253,7 @@ pub async fn queues(db: &Db, json: bool, now: DateTime<Utc>) -> Result<()> {
             queue.deliveries.to_string(),
             queue.oldest_seconds.map(|age| age.to_string()).unwrap_or_default(),
             queue.polled_at.map_or_else(|| "никогда".to_owned(), instant),
+            queue.said.to_owned(),
         ]
     })?;
     Ok(())

@@ -96,6 +96,13 @@ impl FileCheck {
     /// # Errors
     /// `CMS_STRUCTURE`, `CMS_ALGORITHM`.
     pub fn begin(signature: &[u8], archive: bool) -> Result<Self, Refusal> {
+        if signature.len() > MAX_BYTES {
+            let what = format!(
+                "подпись длиннее {} КиБ: подпишите файл отсоединённой подписью (detached)",
+                MAX_BYTES >> 10
+            );
+            return Err(Refusal::new(RefusalCode::CmsStructure).detail(what));
+        }
         let outline = outline(signature).ok_or(RefusalCode::CmsStructure)?;
         let refused = |what| Refusal::new(RefusalCode::CmsAlgorithm).detail(what);
         let known = DIGESTS.iter().find(|(id, _)| *id == outline.signer.digest);

@@ -7,13 +7,8 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::exchange::Exchange;
+use crate::exchange::silence::Trouble;
 use crate::storage::mailbox::{self, Queue, QueueState};
-
-/// A queue in which something waits that nobody has polled for so long is pointed out.
-const SILENCE: TimeDelta = TimeDelta::minutes(15);
-
-/// So many deliveries of one message are pointed out: its receiver does not confirm it.
-const DELIVERIES: i64 = 5;
 
 #[derive(Template)]
 #[template(path = "queues.html")]
@@ -56,14 +51,7 @@ pub(super) async fn page(State(exchange): State<Exchange>) -> Response {
 }
 
 fn row(queue: QueueState, now: DateTime<Utc>) -> Row {
-    let silent = queue.polled.is_none_or(|at| now - at > SILENCE);
-    let trouble = match queue.waiting {
-        0 => "",
-        _ if queue.polled.is_none() => "никто ни разу не опросил",
-        _ if silent => "давно не опрашивают",
-        _ if queue.deliveries >= DELIVERIES => "выдают, но не подтверждают",
-        _ => "",
-    };
+    let trouble = Trouble::of(&queue, now).map_or("", Trouble::text);
     Row {
         system: queue.system,
         queue: match queue.queue {

@@ -57,7 +57,7 @@ fn continues_name(c: char) -> bool {
 }
 
 /// Says whether the text is a name without a colon.
-pub(super) fn is_ncname(name: &str) -> bool {
+pub fn is_ncname(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(starts_name) && characters.all(continues_name)
 }

@@ -113,6 +113,14 @@ impl<'a> Start<'a> {
         core.attributes().iter().map(move |attr| core.attribute(attr))
     }
 
+    /// Attributes in document order, to keep: namespace name, local name, value.
+    pub fn owned_attributes(self) -> Vec<(String, String, String)> {
+        let attributes = self.attributes();
+        attributes
+            .map(|a| (a.namespace.to_owned(), a.local.to_owned(), a.value.to_owned()))
+            .collect()
+    }
+
     /// Value of the attribute with this expanded name; the namespace is empty for plain names.
     pub fn attribute(self, namespace: &str, local: &str) -> Option<&'a str> {
         let mut attributes = self.attributes();

@@ -18,6 +18,7 @@ mod writer;
 
 use crate::model::refusal::Refusal;
 
+pub use chars::is_ncname;
 pub use event::{At, Attribute, End, Event, Instruction, Start};
 pub use reader::Reader;
 pub use transcode::Transcoder;

@@ -273,7 +273,8 @@ async fn what_a_signature_does_not_hold_is_not_taken() {
             let ask = Message::ask(&id(), "", &format!("{before}{root}")).by(version);
             ask.official(&cast.consumer, (NAMESPACE, "PupilRequest")).signed(&cast.consumer)
         };
-        refused(&world, version, official("не подписано ")).await;
+        let beside = world.send_by(version, official("не подписано ")).await.fault();
+        assert_eq!(beside.local, "InvalidContent");
         world.send_by(version, official("")).await.body();
     }
     world.finish().await;

@@ -239,6 +239,13 @@ impl Message {
         self.sealed(self.unsigned(), signer)
     }
 
+    /// The same with another text in the place of one that stands in its data.
+    pub(super) fn rewritten(self, from: &str, to: &str) -> Self {
+        let data = self.data.replacen(from, to, 1);
+        assert_ne!(data, self.data, "{from}");
+        Self { data, ..self }
+    }
+
     /// The envelope, changed before it is signed.
     pub(super) fn sealed(&self, envelope: String, signer: &Signer) -> String {
         let (types, basic) = (self.version.types(), self.version.basic());
@@ -255,6 +262,15 @@ impl Message {
         }
         sign(&envelope, signer, &signed, &holder)
     }
+}
+
+/// The message with an attribute more in what its sender has signed, one that any element may have.
+pub(super) fn altered(signed: &str) -> String {
+    let more =
+        "xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" i:schemaLocation=\"urn:x x.xsd\" ";
+    let altered = signed.replacen("Id=\"SIGNED_BY_", &format!("{more}Id=\"SIGNED_BY_"), 1);
+    assert_ne!(altered, signed);
+    altered
 }
 
 fn sign(envelope: &str, signer: &Signer, signed: &[Name<'_>], holder: &[Name<'_>]) -> String {

@@ -21,6 +21,7 @@ mod sandbox;
 mod statistics;
 mod status;
 mod store;
+mod strict;
 mod transfers;
 mod turns;
 mod vectors;
@@ -34,7 +35,7 @@ use kontingent::normalise;
 use kontingent::storage::audit::{self, Chain};
 use kontingent::trust::authority::{KeyKind, Request, Usage};
 
-use message::{Message, by_snils, content, new_id};
+use message::{Message, altered, by_snils, content, new_id};
 use world::{Answered, Person, find, on_both, signer, try_find, validity};
 
 const SNILS: &str = "11223344595";
@@ -190,7 +191,9 @@ async fn what_is_wrong_with_a_message_is_answered_with_the_declared_fault() {
             Message::ask(id, fields, inside).signed(&caller)
         };
 
-        for id in ["6DFBB380-6827-11EF-9A3B-0242AC110002", "x", "00000000-0000-4000-8000-000000000000"] {
+        let spaced = format!("{now} ");
+        let upper = "6DFBB380-6827-11EF-9A3B-0242AC110002";
+        for id in [upper, &spaced, "x", "00000000-0000-4000-8000-000000000000"] {
             refused(ask(id, "", &good), "InvalidMessageIdFormat", "").await;
         }
         let stale = "6dfbb380-6827-11ef-9a3b-0242ac110002";
@@ -209,7 +212,7 @@ async fn what_is_wrong_with_a_message_is_answered_with_the_declared_fault() {
         for message in [Message::ask(&now, "", &good), Message::pull("", ""), Message::ack(&now)] {
             refused(message.unsigned(), verification, "NoSignatureFound").await;
             let signed = message.signed(&caller);
-            let changed = signed.replacen("Id=\"SIGNED", "x=\"\" Id=\"SIGNED", 1);
+            let changed = altered(&signed);
             refused(changed, verification, "SignatureIsInvalid").await;
             let elsewhere = signed.replace("URI=\"#", "URI=\"#x");
             refused(elsewhere, verification, "IncorrectSignatureTarget").await;

@@ -1,5 +1,5 @@
 """Validates every message in these folders, and below, against our schemas of its version: body, fault detail,
-content; or a content alone."""
+content; or a content alone. After --none no body may be valid."""
 
 import pathlib
 import re
@@ -40,7 +40,9 @@ def version(element):
     return re.search(r"/(1\.[123])\}", element.tag).group(1)
 
 
-for path in sorted(path for folder in sys.argv[1:] for path in pathlib.Path(folder).rglob("*.xml")):
+none = "--none" in sys.argv
+folders = [argument for argument in sys.argv[1:] if argument != "--none"]
+for path in sorted(path for folder in folders for path in pathlib.Path(folder).rglob("*.xml")):
     text = path.read_bytes()
     if not text.startswith(b"<"):
         continue
@@ -54,6 +56,12 @@ for path in sorted(path for folder in sys.argv[1:] for path in pathlib.Path(fold
         if len(detail):
             assert len(detail) == 1, path
             check(faults[version(detail[0])], detail[0], path)
+        continue
+    if none:
+        checked += 1
+        if types[version(root)].validate(etree.fromstring(etree.tostring(root, encoding="utf-8"))):
+            wrong += 1
+            print(path, "is valid", text.decode())
         continue
     check(types[version(root)], root, path)
     for content in root.iter(f"{{{BASE}basic/{version(root)}}}MessagePrimaryContent"):

@@ -184,7 +184,7 @@ impl HandedOut<'_> {
     /// Files in the message.
     fn files(&self, version: Version, flaws: &mut Vec<Flaw>) -> Vec<Attachment> {
         let mut parts = Sequence::of(self.around, flaws);
-        parts.required(version.types(), &self.inner.local);
+        parts.required_with(version.types(), &self.inner.local, &["Id"]);
         attachments(version, &mut parts)
     }
 }

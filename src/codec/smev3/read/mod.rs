@@ -1,8 +1,9 @@
 //! Reading requests of the operations: envelope, operation, its fields in the order of the schema.
 
+mod files;
 mod send;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Timelike, Utc};
 use uuid::Uuid;
 
 use super::Version;
@@ -11,10 +12,10 @@ use crate::codec::soap::{Envelope, SoapError};
 use crate::codec::xml::Limits;
 use crate::model::refusal::Place;
 
-pub use send::{
-    Attachment, Content, FileReference, Progress, Rejection, Send, SendRequest, SendResponse,
-};
-pub(super) use send::{attachments, request_data, response_data};
+pub(super) use files::attachments;
+pub use files::{Attachment, FileReference};
+pub use send::{Content, Progress, Rejection, Send, SendRequest, SendResponse};
+pub(super) use send::{request_data, response_data};
 
 /// A request of one of the operations.
 #[derive(Clone, Debug)]
@@ -133,8 +134,10 @@ pub fn read(
     };
     let operation = Node::rest(envelope.reader(), version.types(), &name);
     let operation = operation.map_err(SoapError::from)?;
+    let operation = Node { attributes: envelope.attributes().to_vec(), ..operation };
     envelope.finish().map_err(SoapError::from)?;
     let mut flaws = Vec::new();
+    operation.judge_attributes(&[], &mut flaws);
     let request = parse(version, &operation, &mut flaws);
     match request.filter(|_| flaws.is_empty()) {
         Some(request) => Ok((request, operation)),
@@ -153,7 +156,7 @@ fn get_response(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Op
 fn get(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Get> {
     let basic = version.basic();
     let mut parts = Sequence::of(operation, flaws);
-    let selector = parts.required(basic, "MessageTypeSelector");
+    let selector = parts.required_with(basic, "MessageTypeSelector", ID);
     parts.optional(version.types(), "CallerInformationSystemSignature");
     parts.finish();
     let mut fields = Sequence::of(selector?, flaws);
@@ -178,7 +181,7 @@ fn get(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Get>
 
 fn get_status(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Request> {
     let mut parts = Sequence::of(operation, flaws);
-    let timestamp = parts.required(version.basic(), "Timestamp");
+    let timestamp = parts.required_with(version.basic(), "Timestamp", ID);
     parts.optional(version.types(), "CallerInformationSystemSignature");
     let stamp = stamp(&mut parts, timestamp?);
     parts.finish();
@@ -188,7 +191,7 @@ fn get_status(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Opti
 fn statistics(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Request> {
     let mut parts = Sequence::of(operation, flaws);
     let node_id = parts.optional(version.types(), "NodeID");
-    let timestamp = parts.required(version.basic(), "Timestamp");
+    let timestamp = parts.required_with(version.basic(), "Timestamp", ID);
     parts.optional(version.types(), "CallerInformationSystemSignature");
     let node_id = node_id.and_then(|node| parts.text(node, 50));
     let stamp = stamp(&mut parts, timestamp?);
@@ -198,7 +201,8 @@ fn statistics(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Opti
 
 fn ack(version: Version, operation: &Node, flaws: &mut Vec<Flaw>) -> Option<Request> {
     let mut parts = Sequence::of(operation, flaws);
-    let target = parts.required(version.basic(), "AckTargetMessage");
+    let attributes = [ID, &["accepted"]].concat();
+    let target = parts.required_with(version.basic(), "AckTargetMessage", &attributes);
     parts.optional(version.types(), "CallerInformationSystemSignature");
     let message_id = target.and_then(|node| parts.filled(node, 200));
     let accepted = match target.and_then(|node| node.attribute("accepted")).map(str::trim) {
@@ -226,13 +230,16 @@ fn stamp(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<Stamp> {
     Some(Stamp { at: local.ok()?.and_utc(), zoned: false, place })
 }
 
+/// Attributes of what may be signed.
+const ID: &[&str] = &["Id"];
+
 /// A value that is there and not empty.
 fn owned(value: Option<&str>) -> Option<String> {
     value.filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 fn uuid(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<Uuid> {
-    let written = fields.filled(node, 200)?;
+    let written = fields.exact(node, 200)?;
     let id = parse_uuid(written);
     if id.is_none() {
         fields.flaw(node.place, format!("{} — UUID строчными буквами", node.local));
@@ -248,7 +255,10 @@ pub fn parse_uuid(written: &str) -> Option<Uuid> {
 
 fn instant(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<DateTime<Utc>> {
     let written = fields.filled(node, 100)?;
+    // RFC 3339 lets a space or small letters stand there, and a second 60; the schema does not.
+    let of_schema = written.as_bytes().get(10) == Some(&b'T') && !written.ends_with('z');
     let at = DateTime::parse_from_rfc3339(written).ok();
+    let at = at.filter(|at| of_schema && at.nanosecond() < 1_000_000_000);
     if at.is_none() {
         fields.flaw(node.place, format!("{} — дата и время с часовым поясом", node.local));
     }

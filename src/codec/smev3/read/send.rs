@@ -1,15 +1,12 @@
 //! SendRequest and SendResponse: what a sender signs, and the files beside it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Request, Version, instant, owned, uuid};
+use super::files::{Attachment, FileReference, Files, attachments, files, unambiguous};
+use super::{ID, Request, Version, instant, owned, uuid};
 use crate::codec::node::{Flaw, Node, Sequence};
-
-/// Most files in a message, or in the store beside it.
-const MOST_FILES: usize = 1000;
+use crate::codec::xmldsig::DSIG;
 
 /// A message of a sender, its content still to be judged.
 #[derive(Clone, Debug)]
@@ -85,33 +82,6 @@ pub struct Progress {
     pub description: String,
 }
 
-/// A file in a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment {
-    /// Its id in the message.
-    pub id: String,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-}
-
-/// A file in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileReference {
-    /// Id of its folder.
-    pub uuid: String,
-    /// Base64 of the Streebog hash of its bytes, as written.
-    pub hash: String,
-    /// Detached PKCS#7 over it, DER.
-    pub signature: Option<Vec<u8>>,
-}
-
-/// What every sender's data hold.
-#[derive(Default)]
-struct Files {
-    headers: Vec<String>,
-    references: Vec<FileReference>,
-}
-
 pub(super) fn request(
     version: Version,
     operation: &Node,
@@ -119,8 +89,9 @@ pub(super) fn request(
 ) -> Option<Request> {
     let types = version.types();
     let mut parts = Sequence::of(operation, flaws);
-    let data = parts.required(types, "SenderProvidedRequestData");
+    let data = parts.required_with(types, "SenderProvidedRequestData", ID);
     let attachments = attachments(version, &mut parts);
+    unambiguous(&mut parts, data, &attachments);
     parts.optional(types, "CallerInformationSystemSignature");
     if version == Version::V13 {
         parts.optional(ROUTING, "Routing");
@@ -145,16 +116,22 @@ pub(in crate::codec::smev3) fn request_data(
     let node_id = fields.optional(types, "NodeID");
     let end_of_life = fields.optional(types, "EOL");
     let content = fields.required(basic, "MessagePrimaryContent");
-    fields.optional(types, "PersonalSignature");
+    official(version, &mut fields);
     let files = files(version, &mut fields);
-    fields.optional(types, "BusinessProcessMetadata");
+    let metadata = fields.optional(types, "BusinessProcessMetadata");
     let test = fields.optional(types, "TestMessage");
-    let message_id = message_id.and_then(|node| fields.text(node, 200));
+    let message_id = message_id.and_then(|node| fields.exact(node, 200));
     let reference_id = reference_id.and_then(|node| uuid(&mut fields, node));
     let transaction_code = transaction_code.and_then(|node| fields.text(node, 1500));
     let node_id = node_id.and_then(|node| fields.text(node, 50));
     let end_of_life = end_of_life.and_then(|node| instant(&mut fields, node));
-    let content = content.and_then(|node| only_child(&mut fields, node));
+    let content = content.and_then(|node| root(version, &mut fields, node));
+    if let Some(node) = metadata {
+        let mut inside = fields.inside(node);
+        while let Some(foreign) = inside.any() {
+            of_others(types, &mut inside, foreign);
+        }
+    }
     // It says something by being there; nothing else may be carried in it.
     if let Some(node) = test {
         fields.inside(node).finish();
@@ -186,8 +163,9 @@ pub(super) fn response(
 ) -> Option<Request> {
     let types = version.types();
     let mut parts = Sequence::of(operation, flaws);
-    let data = parts.required(types, "SenderProvidedResponseData");
+    let data = parts.required_with(types, "SenderProvidedResponseData", ID);
     let attachments = attachments(version, &mut parts);
+    unambiguous(&mut parts, data, &attachments);
     parts.optional(types, "CallerInformationSystemSignature");
     parts.finish();
     let sent = response_data(version, data?, attachments, flaws)?;
@@ -206,7 +184,7 @@ pub(in crate::codec::smev3) fn response_data(
     let message_id = fields.required(types, "MessageID");
     let to = fields.required(types, "To");
     let (content, files) = answer(version, data, &mut fields)?;
-    let message_id = message_id.and_then(|node| fields.text(node, 200));
+    let message_id = message_id.and_then(|node| fields.exact(node, 200));
     let to = to.and_then(|node| fields.filled(node, 4000));
     fields.finish();
     Some(Send {
@@ -226,8 +204,8 @@ fn answer(
 ) -> Option<(Content, Files)> {
     let types = version.types();
     if let Some(node) = fields.optional(version.basic(), "MessagePrimaryContent") {
-        let content = only_child(fields, node).cloned();
-        fields.optional(types, "PersonalSignature");
+        let content = root(version, fields, node).cloned();
+        official(version, fields);
         let files = files(version, fields);
         return content.map(|content| (Content::Primary(content), files));
     }
@@ -262,7 +240,7 @@ fn answer(
 
 fn reason(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<String> {
     const CODES: [&str; 4] = ["ACCESS_DENIED", "NO_DATA", "UNKNOWN_REQUEST_DESCRIPTION", "FAILURE"];
-    let written = fields.filled(node, 50)?;
+    let written = fields.exact(node, 50)?;
     if CODES.contains(&written) {
         return Some(written.to_owned());
     }
@@ -295,108 +273,32 @@ fn progress(version: Version, fields: &mut Sequence<'_, '_>, node: &Node) -> Opt
     Some(Progress { code: code?, parameters, description: description?.to_owned() })
 }
 
-/// Headers of files, in the message and in the store.
-fn files(version: Version, fields: &mut Sequence<'_, '_>) -> Files {
-    let basic = version.basic();
-    let mut files = Files::default();
-    if let Some(list) = fields.optional(basic, "AttachmentHeaderList") {
-        let mut headers = fields.inside(list);
-        while let Some(node) = headers.optional(basic, "AttachmentHeader") {
-            let id = node.child(basic, "contentId").map(|node| node.text.trim().to_owned());
-            if id.is_none() {
-                headers.flaw(node.place, "В заголовке вложения нет contentId");
-            }
-            kind(version, &mut headers, node);
-            files.headers.extend(id);
-        }
-        headers.finish();
-    }
-    if let Some(list) = fields.optional(basic, "RefAttachmentHeaderList") {
-        let mut headers = fields.inside(list);
-        while let Some(node) = headers.optional(basic, "RefAttachmentHeader") {
-            files.references.extend(reference(version, &mut headers, node));
-        }
-        headers.finish();
-    }
-    if files.headers.len() + files.references.len() > MOST_FILES {
-        fields.flaw(fields.place(), format!("Файлов не более {MOST_FILES}"));
-    }
-    files
-}
-
-fn reference(
-    version: Version,
-    headers: &mut Sequence<'_, '_>,
-    node: &Node,
-) -> Option<FileReference> {
-    let basic = version.basic();
-    let text = |name| node.child(basic, name).map(|node| node.text.trim().to_owned());
-    let (Some(uuid), Some(hash)) = (text("uuid"), text("Hash")) else {
-        headers.flaw(node.place, "В заголовке файла нужны uuid и Hash");
-        return None;
-    };
-    kind(version, headers, node);
-    let signature = node.child(basic, "SignaturePKCS7");
-    let signature = signature.and_then(|node| base64(headers, node));
-    Some(FileReference { uuid, hash, signature })
-}
-
-/// Judges the kind of a file, which its receiver is told as it stands.
-fn kind(version: Version, headers: &mut Sequence<'_, '_>, header: &Node) {
-    const FAMILIES: [&str; 5] = ["text", "image", "audio", "video", "application"];
-    let node = header.child(version.basic(), "MimeType");
-    let written = node.and_then(|node| node.text.split_once('/'));
-    let right = written.is_some_and(|(family, kind)| {
-        let usual = |c: char| c.is_ascii_alphanumeric() || "-+.".contains(c);
-        FAMILIES.contains(&family) && kind.chars().all(usual)
-    });
-    if !right || node.is_none_or(|node| !node.children.is_empty()) {
-        let place = node.map_or(header.place, |node| node.place);
-        let families = FAMILIES.join(", ");
-        headers.flaw(
-            place,
-            format!("MimeType — {families}, затем /, латинские буквы, цифры, -, + и точка"),
-        );
-    }
-}
-
-/// Files in the message.
-pub(in crate::codec::smev3) fn attachments(
-    version: Version,
-    parts: &mut Sequence<'_, '_>,
-) -> Vec<Attachment> {
-    let basic = version.basic();
-    let Some(list) = parts.optional(basic, "AttachmentContentList") else { return Vec::new() };
-    let mut inside = parts.inside(list);
-    let mut found = Vec::new();
-    while let Some(node) = inside.optional(basic, "AttachmentContent") {
-        let mut fields = inside.inside(node);
-        let id = fields.required(basic, "Id").and_then(|node| fields.filled(node, 1000));
-        let content = fields.required(basic, "Content");
-        let bytes = content.and_then(|node| base64(&mut fields, node));
-        fields.finish();
-        found.extend(id.zip(bytes).map(|(id, bytes)| Attachment { id: id.to_owned(), bytes }));
-    }
-    if found.len() > MOST_FILES {
-        inside.flaw(list.place, format!("Файлов не более {MOST_FILES}"));
+/// Judges the holder of an official's signature; the signature itself is judged where it is verified.
+fn official(version: Version, fields: &mut Sequence<'_, '_>) {
+    let Some(node) = fields.optional(version.types(), "PersonalSignature") else { return };
+    let mut inside = fields.inside(node);
+    let signature = inside.any();
+    if signature.is_none_or(|node| node.namespace != DSIG) {
+        inside.flaw(node.place, "PersonalSignature содержит ровно один элемент ds:Signature");
     }
     inside.finish();
-    found
 }
 
-fn base64(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<Vec<u8>> {
-    let packed: String = node.text.split_ascii_whitespace().collect();
-    let bytes = STANDARD.decode(packed).ok();
-    if bytes.is_none() {
-        fields.flaw(node.place, format!("{} — не base64", node.local));
-    }
-    bytes
-}
-
-fn only_child<'n>(fields: &mut Sequence<'_, '_>, node: &'n Node) -> Option<&'n Node> {
+/// The one element of the content.
+fn root<'n>(version: Version, fields: &mut Sequence<'_, '_>, node: &'n Node) -> Option<&'n Node> {
+    let mut inside = fields.inside(node);
     if let [child] = node.children.as_slice() {
+        of_others(version.basic(), &mut inside, child);
         return Some(child);
     }
-    fields.flaw(node.place, format!("{} содержит ровно один элемент", node.local));
+    inside.flaw(node.place, format!("{} содержит ровно один элемент", node.local));
     None
+}
+
+/// Judges an element where the schema lets any stand that is in a namespace other than its own.
+fn of_others(own: &str, fields: &mut Sequence<'_, '_>, node: &Node) {
+    if node.namespace.is_empty() || node.namespace == own {
+        let text = format!("Элемент {} должен быть в пространстве имён вида сведений", node.local);
+        fields.flaw(node.place, text);
+    }
 }
