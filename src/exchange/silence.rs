@@ -51,3 +51,29 @@ impl Trouble {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::mailbox::Queue;
+
+    #[test]
+    fn only_a_queue_in_which_something_waits_has_a_trouble() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::hours(1);
+        let trouble = |waiting, deliveries, minutes: Option<i64>| {
+            let polled = minutes.map(|minutes| now - TimeDelta::minutes(minutes));
+            let (system, node, oldest) = ("A".to_owned(), String::new(), None);
+            let queue = Queue::Request;
+            let out = 0;
+            Trouble::of(
+                &QueueState { system, queue, node, waiting, out, deliveries, oldest, polled },
+                now,
+            )
+        };
+        assert_eq!(trouble(0, 9, None), None);
+        assert_eq!(trouble(1, 0, None), Some(Trouble::NeverPolled));
+        assert_eq!(trouble(1, 9, Some(16)), Some(Trouble::NotPolled));
+        assert_eq!(trouble(1, 5, Some(15)), Some(Trouble::NotConfirmed));
+        assert_eq!(trouble(1, 4, Some(15)), None);
+    }
+}
