@@ -4,6 +4,7 @@
 mod budget;
 mod cast;
 mod changes;
+mod differential;
 mod disclosures;
 mod examples;
 mod faults;

@@ -209,7 +209,7 @@ pub(super) fn unambiguous(parts: &mut Sequence<'_, '_>, data: Option<&Node>, fil
 }
 
 fn base64(fields: &mut Sequence<'_, '_>, node: &Node) -> Option<Vec<u8>> {
-    let packed: String = node.text.split_ascii_whitespace().collect();
+    let packed: String = fields.exact(node, usize::MAX)?.split_ascii_whitespace().collect();
     let bytes = STANDARD.decode(packed).ok();
     if bytes.is_none() {
         fields.flaw(node.place, format!("{} — не base64", node.local));
