@@ -10,11 +10,14 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use tokio::sync::SemaphorePermit;
 
-use crate::federal::Door;
+use crate::federal::{Door, UPLOADS};
+use crate::http::limits::{PeerKey, Place};
 use crate::http::problem::{self, RequestId};
 use crate::http::spool;
 use crate::model::refusal::{Refusal, RefusalCode};
+use crate::storage::file_store::File;
 
 /// Takes a file, or finds it there already; tells its folder, its length and its hash, which the message must state.
 pub(super) async fn put(
@@ -25,8 +28,7 @@ pub(super) async fn put(
     body: Body,
 ) -> Response<Body> {
     let Some((user, word)) = basic(&headers) else { return unknown(&id) };
-    let pieces = Box::pin(spool::chunks(body, &door.settings.limits));
-    match door.desk.put_file((&user, &word), &folder, &name, pieces).await {
+    match door.take_file((&user, &word), (&folder, &name), &headers, body).await {
         Ok((file, new)) => {
             let hash = STANDARD.encode(file.hash.unwrap_or_default());
             let told = json!({ "uuid": file.uuid, "fileName": file.name, "bytes": file.bytes, "hash": hash });
@@ -37,6 +39,35 @@ pub(super) async fn put(
             response
         }
         Err(refusal) => refused(&refusal, &id),
+    }
+}
+
+impl Door {
+    /// Takes a file whole, if there is a place for it. A place is for who has proved itself: nobody else
+    /// can hold those of a system.
+    async fn take_file(
+        &self,
+        (user, word): (&str, &str),
+        (folder, name): (&str, &str),
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(File, bool), Refusal> {
+        spool::whole(headers)?;
+        let system = self.desk.store_account(user, word).await?;
+        let _places = self.upload_places(system)?;
+        let pieces = Box::pin(spool::chunks(body, &self.settings.limits));
+        self.desk.put_file(system, folder, name, pieces).await
+    }
+
+    fn upload_places(&self, system: i64) -> Result<(Place, SemaphorePermit<'_>), Refusal> {
+        let (all, own) = &self.uploads;
+        let places = own.enter(PeerKey::System(system)).zip(all.try_acquire().ok());
+        places.ok_or_else(|| {
+            let (all, own) = UPLOADS;
+            Refusal::new(RefusalCode::TooManyRequests).detail(format!(
+                "одновременно загружается не более {own} файлов одной системы и не более {all} всего"
+            ))
+        })
     }
 }
 

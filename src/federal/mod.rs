@@ -35,7 +35,7 @@ use crate::federal::fault::Failure;
 use crate::federal::multipart::Parts;
 use crate::http::budget::{Account, Budget};
 use crate::http::guard::Peer;
-use crate::http::limits::Limits;
+use crate::http::limits::{Gate, Limits};
 use crate::http::problem::{self, RequestId};
 use crate::http::spool;
 use crate::model::refusal::{Refusal, RefusalCode};
@@ -81,6 +81,10 @@ const LIGHT: (usize, usize) = (64 << 10, 1024);
 /// message takes many times its length.
 const UNDER_WAY: (usize, usize) = (512, 64);
 
+/// How many files are put into the store at the same time, and how many of them by one system: each takes
+/// more than a megabyte of memory while it comes.
+const UPLOADS: (usize, usize) = (64, 8);
+
 /// How long a whole message may take to come: whoever is slow does not hold the budget for hours.
 const MESSAGE_PATIENCE: Duration = Duration::from_mins(10);
 
@@ -94,6 +98,8 @@ struct Door {
     turns: Semaphore,
     /// Room for light and for long messages, from when they are read until they are answered.
     rooms: (Semaphore, Semaphore),
+    /// Places for files on their way into the store: all of them, and those of each system.
+    uploads: (Semaphore, Gate),
 }
 
 /// A message on its way through the door.
@@ -128,7 +134,8 @@ pub fn router(desk: Desk, settings: Settings) -> Router {
     let turns = Semaphore::new(settings.turns);
     let budget = Budget::new(settings.message_bytes, settings.limits.connections);
     let rooms = (Semaphore::new(UNDER_WAY.0), Semaphore::new(UNDER_WAY.1));
-    let door = Arc::new(Door { desk, settings, budget, turns, rooms });
+    let uploads = (Semaphore::new(UPLOADS.0), Gate::new(UPLOADS.1));
+    let door = Arc::new(Door { desk, settings, budget, turns, rooms, uploads });
     Router::new()
         .route("/ws/smev/{name}", get(describe::describe).post(take))
         .route("/ws/smev/files/{folder}/{name}", get(files::get).put(files::put))
@@ -209,6 +216,7 @@ impl Door {
             Refusal::new(RefusalCode::ContentType).detail(wanted)
         };
         let kind = kind.ok_or_else(unsuitable)?;
+        spool::whole(headers)?;
         spool::declared(headers, &self.settings.limits)?;
         let pieces = account.charged(spool::chunks(body, &self.settings.limits));
         if mtom::is_related(&kind) {

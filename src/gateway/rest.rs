@@ -214,16 +214,17 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let kind = kind.ok_or(RefusalCode::ContentType)?;
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();
     let coding = codings.next().map_or(&b"identity"[..], HeaderValue::as_bytes);
+    let unsuitable = || Refusal::new(RefusalCode::ContentEncoding).detail("или gzip, или zip");
     if codings.next().is_some() {
-        return Err(RefusalCode::ContentEncoding.into());
+        return Err(unsuitable());
     }
     let utf8 = kind.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
     match (kind.essence_str(), coding) {
         ("application/xml", b"identity") if utf8 => Ok(Encoding::Plain),
         ("application/xml", b"gzip") if utf8 => Ok(Encoding::Gzip),
         ("application/zip", b"identity") => Ok(Encoding::Zip),
-        ("application/xml", _) if utf8 => Err(RefusalCode::ContentEncoding.into()),
-        ("application/zip", _) => Err(RefusalCode::ContentEncoding.into()),
+        ("application/xml", _) if utf8 => Err(unsuitable()),
+        ("application/zip", _) => Err(unsuitable()),
         _ => Err(Refusal::new(RefusalCode::ContentType)
             .detail("application/xml; charset=utf-8 или application/zip")),
     }

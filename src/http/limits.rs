@@ -45,13 +45,15 @@ impl Default for Limits {
     }
 }
 
-/// Who a peer is for counting: the holder of a client certificate, or an address.
+/// Who a peer is for counting: the holder of a client certificate, an address, or a system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PeerKey {
     /// DER of the client certificate.
     Certificate(Arc<[u8]>),
     /// Network address, as [`network`] gives it.
     Address(IpAddr),
+    /// Number of a system that has proved itself.
+    System(i64),
 }
 
 /// The address by which a peer is counted: its own of IPv4, the first 64 bits of IPv6, since whoever

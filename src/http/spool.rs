@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT};
 use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _, stream};
 use hyper::body::{Frame, SizeHint};
@@ -115,6 +115,24 @@ pub fn declared(headers: &HeaderMap, limits: &Limits) -> Result<Option<u64>, Ref
         Some(size) if size > limits.body_bytes => Err(too_large(limits.body_bytes)),
         _ => Ok(size),
     }
+}
+
+/// Judges whether a body is all of what it stands for, as it is: neither a part, which would be taken
+/// for the whole (RFC 9110, 14.4), nor compressed, which would be taken for the thing itself.
+///
+/// # Errors
+/// `CONTENT_RANGE`, `CONTENT_ENCODING`.
+pub fn whole(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(CONTENT_RANGE) {
+        return Err(RefusalCode::ContentRange.into());
+    }
+    let plain = |coding: &[u8]| {
+        let coding = coding.trim_ascii();
+        coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+    };
+    let said = headers.get_all(CONTENT_ENCODING).iter();
+    let mut codings = said.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    if codings.all(plain) { Ok(()) } else { Err(RefusalCode::ContentEncoding.into()) }
 }
 
 /// Collects pieces in memory.

@@ -121,7 +121,8 @@ refusals! {
     EmptyBody = "EMPTY_BODY", 400, false, "Тело запроса пусто";
     LimitBytes = "LIMIT_BYTES", 413, false, "Превышен допустимый размер";
     InflateLimit = "INFLATE_LIMIT", 413, false, "Превышен допустимый размер или степень сжатия после распаковки";
-    ContentEncoding = "CONTENT_ENCODING", 415, false, "Способ сжатия не поддерживается: пришлите без сжатия, gzip или zip";
+    ContentEncoding = "CONTENT_ENCODING", 415, false, "Способ сжатия не поддерживается: пришлите без сжатия";
+    ContentRange = "CONTENT_RANGE", 400, false, "Содержимое по частям не принимается: пришлите его целиком, без заголовка Content-Range";
     ContentType = "CONTENT_TYPE", 415, false, "Тип содержимого не поддерживается";
     Compression = "COMPRESSION", 400, false, "Сжатые данные повреждены";
     ZipStructure = "ZIP_STRUCTURE", 400, false, "Архив должен содержать ровно один файл XML без пути и шифрования";

@@ -10,6 +10,9 @@ use crate::storage::mailbox::LEASE_SECONDS;
 /// Longest piece of a file, in bytes.
 pub const PIECE: usize = 1 << 20;
 
+/// As how many bytes a file counts at least: rows cost space too, and empty files would cost nothing.
+pub const LEAST: i64 = 64 << 10;
+
 /// A file in the store.
 #[derive(Clone, Debug)]
 pub struct File {
@@ -27,6 +30,33 @@ pub struct File {
     pub hash: Option<Vec<u8>>,
     /// The message that refers to it.
     pub message: Option<Uuid>,
+}
+
+impl File {
+    /// Its bytes as they count.
+    pub fn counted(&self) -> i64 {
+        self.bytes.max(LEAST)
+    }
+}
+
+/// What came of the beginning of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It may have so many bytes.
+    New {
+        /// Bytes.
+        left: i64,
+    },
+    /// There is a file in its folder already.
+    Taken,
+    /// Its system has put as much as it may.
+    Full,
+}
+
+/// Sum over files `f` of their bytes as they count. A sum of bigint is numeric on PostgreSQL.
+fn counted_sql() -> String {
+    let one = format!("CASE WHEN f.size_bytes < {LEAST} THEN {LEAST} ELSE f.size_bytes END");
+    format!("cast(coalesce(sum({one}), 0) AS bigint)")
 }
 
 const FILE: &str = "SELECT uuid, no, system_id, name, size_bytes, hash, message_id FROM store_file";
@@ -70,19 +100,29 @@ pub async fn account(db: &Db, mnemonic: &str) -> Result<Option<(i64, Vec<u8>)>, 
     row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
 }
 
-/// Begins a file; false when its folder is there already.
+/// Begins a file of a system, if it would then not have put more bytes than `most` and not sent them.
+/// With anything but [`Begun::New`] the transaction must not be committed.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn begin(tx: &mut Tx, file: &File, at: DateTime<Utc>) -> Result<bool, DbError> {
+pub async fn begin(
+    tx: &mut Tx,
+    file: &File,
+    most: i64,
+    at: DateTime<Utc>,
+) -> Result<Begun, DbError> {
     let sql = "INSERT INTO store_file (uuid, no, system_id, name, size_bytes, uploaded_at) \
         VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (uuid) DO NOTHING";
     let (uuid, name) = (file.uuid.as_str(), file.name.as_str());
-    Ok(tx.execute(sql, args![uuid, file.no, file.system, name, at]).await? == 1)
+    if tx.execute(sql, args![uuid, file.no, file.system, name, at]).await? == 0 {
+        return Ok(Begun::Taken);
+    }
+    let left = most - unsent(tx, file.system).await?;
+    Ok(if left < 0 { Begun::Full } else { Begun::New { left: left + LEAST } })
 }
 
 /// Adds a piece to a file that no message refers to; false when its system would then have put more
-/// bytes than `most` and not sent them.
+/// bytes than `most` and not sent them: the transaction must not be committed then.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -96,14 +136,22 @@ pub async fn add(
     let (no, size) = (file.no, i64::try_from(piece.len()).unwrap_or(i64::MAX));
     let sql = "INSERT INTO store_part (no, place, content) VALUES ($1, $2, $3)";
     tx.execute(sql, args![no, place, piece]).await?;
-    // Uploads of one system count one after the other: each sees what the others have added.
+    let sql = "UPDATE store_file SET size_bytes = size_bytes + $2 WHERE no = $1";
+    let there = tx.execute(sql, args![no, size]).await? == 1;
+    Ok(there && unsent(tx, file.system).await? <= most)
+}
+
+/// Bytes, as they count, of the files that a system has put and not sent. Until the transaction ends no
+/// other one counts them: each sees what those before it have added.
+async fn unsent(tx: &mut Tx, system: i64) -> Result<i64, DbError> {
     let lock = if tx.is_postgres() { "FOR UPDATE" } else { "" };
     let sql = format!("SELECT system_id FROM store_account WHERE system_id = $1 {lock}");
-    tx.query(&sql, args![file.system]).await?;
-    let sql = "UPDATE store_file SET size_bytes = size_bytes + $2 WHERE no = $1 AND \
-        (SELECT cast(coalesce(sum(size_bytes), 0) AS bigint) FROM store_file \
-        WHERE system_id = $3 AND message_id IS NULL) + $2 <= $4";
-    Ok(tx.execute(sql, args![no, size, file.system, most]).await? == 1)
+    tx.query(&sql, args![system]).await?;
+    let sql = format!(
+        "SELECT {} FROM store_file f WHERE f.system_id = $1 AND f.message_id IS NULL",
+        counted_sql()
+    );
+    tx.query_one(&sql, args![system]).await?.map_or(Ok(0), |row| row.get(0))
 }
 
 /// Says that a file is complete.
@@ -152,29 +200,58 @@ pub async fn bind(
     message: Uuid,
     numbers: &[i64],
 ) -> Result<usize, DbError> {
+    // All take them in the same order: else two might wait for each other.
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
     let mut bound = 0;
     for no in numbers {
         let sql = "UPDATE store_file SET message_id = $3 WHERE no = $1 AND system_id = $2 \
             AND message_id IS NULL AND hash IS NOT NULL";
-        bound += usize::from(tx.execute(sql, args![*no, system, message]).await? == 1);
+        bound += usize::from(tx.execute(sql, args![no, system, message]).await? == 1);
     }
     Ok(bound)
 }
 
-/// Bytes of files that wait for a receiver, and of those that a sender has put and not sent.
+/// What waits for a receiver, in bytes as they count.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// From all.
+    pub all: i64,
+    /// From one sender.
+    pub of_sender: i64,
+}
+
+/// Keeps what waits for a receiver from growing until the transaction ends: whoever else would add to it
+/// waits, and then sees what was added.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn held(db: &Db, receiver: i64, sender: i64) -> Result<(i64, i64), DbError> {
-    // A sum of bigint is numeric on PostgreSQL.
-    let sql = "SELECT (SELECT cast(coalesce(sum(f.size_bytes), 0) AS bigint) FROM store_file f \
-        JOIN mailbox_message m ON m.message_id = f.message_id \
-        WHERE m.system_id = $1 AND m.acknowledged_at IS NULL), \
-        (SELECT cast(coalesce(sum(size_bytes), 0) AS bigint) FROM store_file \
-        WHERE system_id = $2 AND message_id IS NULL)";
-    let row = db.query_one(sql, args![receiver, sender]).await?;
-    let number = |row: &Row, at| row.get::<i64>(at);
-    row.map_or(Ok((0, 0)), |row| Ok((number(&row, 0)?, number(&row, 1)?)))
+pub async fn hold_receiver(tx: &mut Tx, receiver: i64) -> Result<(), DbError> {
+    // On SQLite the transaction is the only one that writes. Who refers to the row is not kept waiting.
+    if tx.is_postgres() {
+        let sql = "SELECT id FROM federal_system WHERE id = $1 FOR NO KEY UPDATE";
+        tx.query(sql, args![receiver]).await?;
+    }
+    Ok(())
+}
+
+/// What waits for a receiver in all its queues: files of messages that it has not acknowledged.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn waiting(tx: &mut Tx, receiver: i64, sender: i64) -> Result<Waiting, DbError> {
+    let counted = counted_sql();
+    let of = |condition: &str| {
+        format!(
+            "(SELECT {counted} FROM store_file f \
+             JOIN mailbox_message m ON m.message_id = f.message_id \
+             WHERE m.system_id = $1 AND m.acknowledged_at IS NULL {condition})"
+        )
+    };
+    let sql = format!("SELECT {}, {}", of(""), of("AND f.system_id = $2"));
+    let row = tx.query_one(&sql, args![receiver, sender]).await?;
+    let read = |row: Row| Ok(Waiting { all: row.get(0)?, of_sender: row.get(1)? });
+    row.map_or(Ok(Waiting { all: 0, of_sender: 0 }), read)
 }
 
 /// Lets a file be fetched until the lease of its message ends.

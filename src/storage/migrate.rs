@@ -34,6 +34,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0070_doubt", include_str!("../../migrations/0070_doubt.sql")),
     ("0071_change_shift", include_str!("../../migrations/0071_change_shift.sql")),
     ("0072_disclosure_at", include_str!("../../migrations/0072_disclosure_at.sql")),
+    ("0073_store_unsent", include_str!("../../migrations/0073_store_unsent.sql")),
 ];
 
 /// Brings the schema up to date, and a database that was restored from a copy into order; returns the

@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use openssl::memcmp;
 use openssl::rand::rand_bytes;
 use openssl::sha::sha256;
+use uuid::Uuid;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -22,13 +23,18 @@ use crate::exchange::question::QuestionError;
 use crate::model::file_name;
 use crate::model::refusal::{Refusal, RefusalCode, refusal_of};
 use crate::storage::db::{DbError, Tx};
-use crate::storage::file_store::{self, File, PIECE};
+use crate::storage::file_store::{self, Begun, File, LEAST, PIECE};
 use crate::trust::FileCheck;
 
-/// Most bytes of the files of one message, and of those that wait for one receiver or that one
-/// sender has put and not sent.
+/// Most bytes of the files of one message.
 pub const MESSAGE_FILES: i64 = 1 << 30;
+
+/// Most bytes of the files that wait for one receiver, and of those that one sender has put and not
+/// sent; each counts as at least [`LEAST`].
 const QUOTA: i64 = 8 << 30;
+
+/// Most of what waits for one receiver that one sender has sent: others have room too.
+const SENDER_QUOTA: i64 = QUOTA / 4;
 
 /// How long a file that no message refers to is kept.
 const UNUSED: TimeDelta = TimeDelta::days(1);
@@ -48,28 +54,34 @@ pub struct Pass {
 pub type Content = Pin<Box<dyn Stream<Item = Result<Bytes, DbError>> + Send>>;
 
 impl Desk {
-    /// Takes a file of a system, who proves itself by its mnemonic and its word; says whether it is new.
-    /// The same bytes once more are no other file: the reply to the first may have been lost.
+    /// The system that proves itself by its mnemonic and its word.
     ///
     /// # Errors
-    /// `UNAUTHORISED`, `REQUEST_INVALID` for a bad name, `FOLDER_TAKEN` by another file,
-    /// `FILE_UNFINISHED`, `LIMIT_BYTES`, or what is wrong
-    /// with the body.
-    pub async fn put_file(
-        &self,
-        (mnemonic, word): (&str, &str),
-        uuid: &str,
-        name: &str,
-        mut body: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
-    ) -> Result<(File, bool), Refusal> {
+    /// `UNAUTHORISED`.
+    pub async fn store_account(&self, mnemonic: &str, word: &str) -> Result<i64, Refusal> {
         let account = file_store::account(self.db(), mnemonic).await.map_err(unavailable)?;
         let right = |hash: &[u8]| memcmp::eq(&sha256(word.as_bytes()), hash);
         let account = account.filter(|(_, hash)| hash.len() == 32 && right(hash));
         let (system, _) = account.ok_or(RefusalCode::Unauthorised)?;
+        Ok(system)
+    }
+
+    /// Takes a file of a system; says whether it is new. The same bytes once more are no other file: the
+    /// reply to the first may have been lost.
+    ///
+    /// # Errors
+    /// `REQUEST_INVALID` for a bad name, `FOLDER_TAKEN` by another file, `FILE_UNFINISHED`,
+    /// `LIMIT_BYTES`, or what is wrong with the body.
+    pub async fn put_file(
+        &self,
+        system: i64,
+        uuid: &str,
+        name: &str,
+        mut body: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    ) -> Result<(File, bool), Refusal> {
         if !file_name::is_good(uuid) || !file_name::is_good(name) {
             return Err(file_name::refusal());
         }
-        let (_, put) = file_store::held(self.db(), system, system).await.map_err(unavailable)?;
         let no = self.0.ids.one("store_file").await.map_err(unavailable)?;
         let mut file = File {
             uuid: uuid.to_owned(),
@@ -81,12 +93,17 @@ impl Desk {
             message: None,
         };
         let mut tx = self.db().begin().await.map_err(unavailable)?;
-        if !file_store::begin(&mut tx, &file, self.now()).await.map_err(unavailable)? {
-            drop(tx);
-            return self.repeated(file, &mut body).await.map(|known| (known, false));
-        }
+        let begun = file_store::begin(&mut tx, &file, QUOTA, self.now()).await;
+        let left = match begun.map_err(unavailable)? {
+            Begun::New { left } => left,
+            Begun::Full => return Err(no_space()),
+            Begun::Taken => {
+                drop(tx);
+                return self.repeated(file, &mut body).await.map(|known| (known, false));
+            }
+        };
         tx.commit().await.map_err(unavailable)?;
-        match self.fill(&mut file, QUOTA - put, &mut body).await {
+        match self.fill(&mut file, left, &mut body).await {
             Ok(()) => Ok((file, true)),
             Err(refusal) => {
                 if let Err(error) = self.forget(&file).await {
@@ -140,8 +157,12 @@ impl Desk {
             if let Some(bytes) = next {
                 let bytes = bytes.map_err(|error| met(&error))?;
                 file.bytes += i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-                if file.bytes > MESSAGE_FILES.min(left) {
-                    return Err(RefusalCode::LimitBytes.into());
+                if file.bytes > MESSAGE_FILES {
+                    let told = format!("файл — не более {MESSAGE_FILES} байт");
+                    return Err(Refusal::new(RefusalCode::LimitBytes).detail(told));
+                }
+                if file.bytes > left {
+                    return Err(no_space());
                 }
                 hash.update(&bytes);
                 piece.extend_from_slice(&bytes);
@@ -153,7 +174,7 @@ impl Desk {
                 let added = file_store::add(&mut tx, file, place, full, QUOTA).await;
                 // What was left at the beginning others may have taken since.
                 if !added.map_err(unavailable)? {
-                    return Err(RefusalCode::LimitBytes.into());
+                    return Err(no_space());
                 }
                 tx.commit().await.map_err(unavailable)?;
                 place += 1;
@@ -201,7 +222,7 @@ impl Desk {
 
     /// Judges the files that a message refers to: there, complete, the sender's own, free, with the
     /// hashes that the message states, not too many bytes for it or for its receiver, and signed, as
-    /// files in a message are. Gives their numbers.
+    /// files in a message are. Whether they still are free and fit is decided by [`bind`].
     ///
     /// # Errors
     /// [`TakeError::Files`], [`TakeError::FileBytes`], [`TakeError::Quota`], [`TakeError::FileSignature`].
@@ -210,7 +231,7 @@ impl Desk {
         sender: i64,
         receiver: i64,
         references: &[FileReference],
-    ) -> Result<Vec<i64>, TakeError> {
+    ) -> Result<Vec<File>, TakeError> {
         let (mut real, mut files) = (0, Vec::with_capacity(references.len()));
         for reference in references {
             let file = file_store::find(self.db(), &reference.uuid).await?;
@@ -226,12 +247,9 @@ impl Desk {
         if real > MESSAGE_FILES {
             return Err(TakeError::FileBytes { permitted: MESSAGE_FILES, real });
         }
-        if !references.is_empty() {
-            let (waiting, _) = file_store::held(self.db(), receiver, sender).await?;
-            let remained = (QUOTA - waiting).max(0);
-            if real > remained {
-                return Err(TakeError::Quota { remained, real });
-            }
+        if !files.is_empty() {
+            let mut tx = self.db().begin_read().await?;
+            fit(&mut tx, sender, receiver, &files).await?;
         }
         for (file, reference) in files.iter().zip(references) {
             let unproved = |refusal| TakeError::FileSignature(reference.uuid.clone(), refusal);
@@ -239,7 +257,7 @@ impl Desk {
             let signature = signature.ok_or_else(|| unproved(RefusalCode::SigMissing.into()))?;
             self.judge_file(file, signature).await.map_err(unproved)?;
         }
-        Ok(files.iter().map(|file| file.no).collect())
+        Ok(files)
     }
 
     /// Judges the signature over a file in the store, which is read piece by piece.
@@ -274,6 +292,40 @@ impl Desk {
     }
 }
 
+/// Binds files of a sender to a message for a receiver, where they wait for it from then on. Who binds
+/// for this receiver at the same time waits until the transaction ends: two cannot both have the
+/// last of the room.
+///
+/// # Errors
+/// [`TakeError::Quota`]; [`TakeError::Files`] when another message has taken a file meanwhile. The
+/// transaction must not be committed then.
+pub(super) async fn bind(
+    tx: &mut Tx,
+    (sender, receiver): (i64, i64),
+    message: Uuid,
+    files: &[File],
+) -> Result<(), TakeError> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    file_store::hold_receiver(tx, receiver).await?;
+    fit(tx, sender, receiver, files).await?;
+    let numbers: Vec<i64> = files.iter().map(|file| file.no).collect();
+    if file_store::bind(tx, sender, message, &numbers).await? < files.len() {
+        return Err(TakeError::Files);
+    }
+    Ok(())
+}
+
+/// Whether there is room for these files among those that wait for a receiver, and among those of
+/// this sender.
+async fn fit(tx: &mut Tx, sender: i64, receiver: i64, files: &[File]) -> Result<(), TakeError> {
+    let waiting = file_store::waiting(tx, receiver, sender).await?;
+    let remained = (QUOTA - waiting.all).min(SENDER_QUOTA - waiting.of_sender).max(0);
+    let real = files.iter().map(File::counted).sum();
+    if real > remained { Err(TakeError::Quota { remained, real }) } else { Ok(()) }
+}
+
 /// Lets the receiver of a message fetch its files.
 pub(super) async fn allow(tx: &mut Tx, files: Vec<File>) -> Result<Vec<Pass>, TakeError> {
     let mut passes = Vec::with_capacity(files.len());
@@ -289,6 +341,14 @@ pub(super) async fn allow(tx: &mut Tx, files: Vec<File>) -> Result<Vec<Pass>, Ta
         passes.push(Pass { file, user, password });
     }
     Ok(passes)
+}
+
+/// The system has put as much as it may and not sent it.
+fn no_space() -> Refusal {
+    Refusal::new(RefusalCode::LimitBytes).detail(format!(
+        "загружено и не отправлено — не более {QUOTA} байт, и каждый файл считается не меньше чем за \
+         {LEAST}: отправьте загруженное или подождите, пока оно будет удалено"
+    ))
 }
 
 /// What is wrong with a body.

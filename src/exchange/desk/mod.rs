@@ -140,12 +140,12 @@ pub enum TakeError {
         /// How many there are.
         real: i64,
     },
-    /// The receiver has too many files waiting.
+    /// The receiver has too many files waiting, of all or of this sender.
     #[error("too many files wait for the receiver")]
     Quota {
         /// How many bytes there is room for.
         remained: i64,
-        /// How many there are.
+        /// How many there are, as they count.
         real: i64,
     },
     /// The content does not follow its schema.

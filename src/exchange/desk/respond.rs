@@ -4,11 +4,10 @@ use chrono::{DateTime, Utc};
 use openssl::sha::sha256;
 use serde_json::json;
 
-use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError, reply_to};
+use super::{Caller, Desk, QUEUE_LIMIT, Sent, TakeError, files, reply_to};
 use crate::codec::smev3::{Content, Send, SendResponse};
 use crate::exchange::question::QuestionError;
 use crate::storage::audit::{self, Act};
-use crate::storage::file_store;
 use crate::storage::mailbox::{self, Message, Open, Place, Queue};
 
 /// Most statuses of one request.
@@ -46,7 +45,7 @@ impl Desk {
             return Err(TakeError::QueueFull(format!("{owner}.response")));
         }
         let references = &sent.message.references;
-        let files = self.judge_files(caller.system.id, request.system, references).await?;
+        let stored = self.judge_files(caller.system.id, request.system, references).await?;
         let mut message = self.answer_of(caller, sent, &request).await?;
         let act = Act {
             actor: caller.system.mnemonic.clone(),
@@ -68,10 +67,8 @@ impl Desk {
         if mailbox::put_messages(&mut tx, &[&message]).await?.is_empty() {
             return Err(TakeError::AlreadySent);
         }
-        let (sender, id) = (caller.system.id, message.message_id);
-        if file_store::bind(&mut tx, sender, id, &files).await? < files.len() {
-            return Err(TakeError::Files);
-        }
+        let ends = (caller.system.id, request.system);
+        files::bind(&mut tx, ends, message.message_id, &stored).await?;
         audit::append(&mut tx, now, vec![act]).await?;
         tx.commit().await?;
         Ok((now, request.system))

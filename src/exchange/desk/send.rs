@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use openssl::sha::sha256;
 use uuid::Uuid;
 
+use super::files;
 use super::look::{Inquiry, Look};
 use super::post::{Deed, Put};
 use super::{Caller, Desk, Sent, TakeError};
@@ -17,7 +18,7 @@ use crate::storage::audit::{self, Act};
 use crate::storage::db::Tx;
 use crate::storage::disclosure::{self, Disclosure};
 use crate::storage::federal_system::FederalSystem;
-use crate::storage::file_store;
+use crate::storage::file_store::File;
 use crate::storage::mailbox::{self, Message, Origin, Place, Queue, Request};
 
 impl Desk {
@@ -124,21 +125,20 @@ impl Desk {
 /// there before; nothing is written then.
 ///
 /// # Errors
-/// [`TakeError::Files`] when another message has taken a file meanwhile.
+/// [`TakeError::Files`] and [`TakeError::Quota`] when other messages have taken a file, or the room for it,
+/// meanwhile.
 pub(super) async fn store(
     mut tx: Tx,
     put: Put,
-    files: &[i64],
+    stored: &[File],
     now: DateTime<Utc>,
 ) -> Result<bool, TakeError> {
     if mailbox::put_requests(&mut tx, &[&put.request]).await?.is_empty() {
         return Ok(false);
     }
     mailbox::put_messages(&mut tx, &[&put.message]).await?;
-    let (system, message) = (put.request.system, put.message.message_id);
-    if file_store::bind(&mut tx, system, message, files).await? < files.len() {
-        return Err(TakeError::Files);
-    }
+    let (sender, receiver) = (put.request.system, put.message.system);
+    files::bind(&mut tx, (sender, receiver), put.message.message_id, stored).await?;
     let told: Vec<&Disclosure> = put.disclosure.iter().collect();
     disclosure::write(&mut tx, &told).await?;
     audit::append(&mut tx, now, vec![put.act]).await?;
