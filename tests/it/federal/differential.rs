@@ -1,5 +1,6 @@
 //! Messages changed at random: what is read of a sender is what the schemas let it say, as lxml says too.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use base64::Engine as _;
@@ -104,20 +105,22 @@ impl Changer {
                 node.text = (*texts.choose(&mut self.random).unwrap()).into();
             }
             6 if !node.local.ends_with("Request") => {
-                node.namespace = (*["urn:y", "urn:x"].choose(&mut self.random).unwrap()).into()
+                node.namespace = (*["urn:y", "urn:x"].choose(&mut self.random).unwrap()).into();
             }
             _ => node.attributes.clear(),
         }
     }
 }
 
-/// All elements of a tree but what others have written.
+/// All elements of a tree.
 fn elements(node: &Node, found: &mut Vec<Node>) {
     found.push(node.clone());
-    node.children.iter().for_each(|child| elements(child, found));
+    for child in &node.children {
+        elements(child, found);
+    }
 }
 
-fn write(node: &Node, out: &mut String) {
+fn element(node: &Node, out: &mut String) {
     let mut attributes = String::new();
     for (namespace, name, value) in &node.attributes {
         let prefix = if namespace.is_empty() { "" } else { "i:" };
@@ -126,10 +129,12 @@ fn write(node: &Node, out: &mut String) {
         attributes.push('"');
     }
     let Node { namespace, local, .. } = node;
-    out.push_str(&format!("<{local} xmlns=\"{namespace}\" xmlns:i=\"{XSI}\"{attributes}>"));
+    write!(out, "<{local} xmlns=\"{namespace}\" xmlns:i=\"{XSI}\"{attributes}>").unwrap();
     escape_text(&node.text, out);
-    node.children.iter().for_each(|child| write(child, out));
-    out.push_str(&format!("</{local}>"));
+    for child in &node.children {
+        element(child, out);
+    }
+    write!(out, "</{local}>").unwrap();
 }
 
 /// What is wrong with a message in our eyes.
@@ -152,7 +157,9 @@ fn what_is_read_of_a_sender_is_what_the_schemas_let_it_say() {
     for (seed, version) in (20_261_130..).zip(Version::ALL) {
         let seeds = seeds(version);
         let mut known = Vec::new();
-        seeds.iter().for_each(|seed| elements(seed, &mut known));
+        for seed in &seeds {
+            elements(seed, &mut known);
+        }
         let mut changer = Changer { random: StdRng::seed_from_u64(seed), known };
         for number in 0..MESSAGES / 3 {
             let mut root = seeds[number % seeds.len()].clone();
@@ -160,7 +167,7 @@ fn what_is_read_of_a_sender_is_what_the_schemas_let_it_say() {
                 changer.change(&mut root);
             }
             let mut body = String::new();
-            write(&root, &mut body);
+            element(&root, &mut body);
             let message =
                 format!("<s:Envelope xmlns:s=\"{ENVELOPE}\"><s:Body>{body}</s:Body></s:Envelope>");
             read_as.push(ours(&message, version));
